@@ -1,0 +1,45 @@
+"""bptt: see how far back in time a recurrent network's gradient reaches.
+
+`probe` and `measure` give the exact gradient at every step of recurrent modules of PyTorch; `Monitor` does so while a
+script trains. On the command line, `bptt run train.py` needs no change to the script.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bptt._errors import BpttError as BpttError
+from bptt._errors import FlowFileError as FlowFileError
+from bptt._errors import NoGradientError as NoGradientError
+from bptt._errors import NoRecurrenceError as NoRecurrenceError
+from bptt._errors import UnmeasurableError as UnmeasurableError
+
+if TYPE_CHECKING:
+    from bptt.doctor import Monitor as Monitor
+    from bptt.flow import Flow as Flow
+    from bptt.flow import Site as Site
+    from bptt.flow import load_flow as load_flow
+    from bptt.flow import measure as measure
+    from bptt.flow import probe as probe
+
+__version__ = "0.1.0"
+
+# Imported when first asked for: `bptt --help` does without torch, and `bptt run` leaves its import to the script, which
+# may set OMP_NUM_THREADS before it.
+_ROOMS = {
+    "Flow": "bptt.flow",
+    "Monitor": "bptt.doctor",
+    "Site": "bptt.flow",
+    "load_flow": "bptt.flow",
+    "measure": "bptt.flow",
+    "probe": "bptt.flow",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

@@ -1,0 +1,146 @@
+"""One run under the monitor: from the script's first line to the page at its end."""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bptt.cli._awaken import when_imported
+from bptt.cli._script import exit_code
+from bptt.doctor import Logbook
+
+if TYPE_CHECKING:
+    from bptt.doctor import Monitor
+    from bptt.report import StatusLine
+
+
+class Session:
+    """Watches the script that is about to run in this process, and shows what was seen.
+
+    Nothing here may reach the script: a fault of bptt's own ends the watching, never the run. All it prints goes to the
+    standard error stream that the process began with; the script's output may be piped.
+
+    Args:
+        log: the logbook of the run, with its folder.
+        budget: share of the run's time for probes.
+        threshold: credit below it counts as not reached.
+    """
+
+    def __init__(self, log: Logbook, *, budget: float, threshold: float) -> None:
+        self.log = log
+        self._options: dict[str, Any] = {"budget": budget, "threshold": threshold}
+        self._stderr = sys.stderr
+        self._pid = os.getpid()
+        self._monitor: Monitor | None = None
+        self._line: StatusLine | None = None
+        self._fault: str | None = None  # a fault outside the monitor
+
+    def begin(self) -> None:
+        """Wait for torch; show the status line if there is a terminal."""
+        self.log.begin()
+        with self._guard():
+            self._begin_status_line()
+        when_imported("torch", self._watch)
+
+    def end(self, error: BaseException | None) -> None:
+        """Write the last results and print the page; `error` is what the script left with."""
+        if os.getpid() != self._pid:
+            return  # a child that the script forked came this far: the run is its parent's
+        with self._guard():
+            if self._line is not None:
+                self._line.close()
+        code = exit_code(error)
+        state = "interrupted" if isinstance(error, KeyboardInterrupt) else "finished"
+        state = "failed" if state == "finished" and code != 0 else state
+        with self._guard():
+            monitor = self._monitor
+            if monitor is not None:
+                monitor.stop(state)
+                self._fault = self._fault or monitor.fault
+                self.log.count(monitor.updates, monitor.spent)
+            self.log.run["sentence"] = self._sentence()
+            self.log.end(state, code, fault=self._fault)
+        with self._guard(), contextlib.suppress(OSError, ValueError):
+            self._show()
+        self.log.release()
+
+    def _watch(self) -> None:
+        with self._guard():
+            from bptt.doctor import Monitor
+
+            self._monitor = Monitor(out=self.log, **self._options)
+            self._monitor.start()
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Keep a fault of bptt's own from the script; the first one is told at the end."""
+        try:
+            yield
+        except Exception:
+            self._fault = self._fault or traceback.format_exc()
+
+    def _sentence(self) -> str | None:
+        """Why nothing was measured, if nothing was."""
+        script, monitor = self.log.run["script"], self._monitor
+        if self.log.tally.sites or self._fault:
+            return None
+        if monitor is None:
+            return f"{script} did not import torch, so there was nothing to measure"
+        if not monitor.seen and not self.log.tally.notes:
+            return (
+                "no recurrent module (nn.RNN, nn.GRU, nn.LSTM or a cell) was called in "
+                f"{script}, so there was nothing to measure"
+            )
+        return (
+            f"recurrent modules were called in {script}, but no gradient came back to them: "
+            "backward() was never called, or the loss does not depend on them"
+            if monitor.seen
+            else f"no site of {script} could be measured; the notes say why"
+        )
+
+    def _show(self) -> None:
+        from bptt.report import console, show
+
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        out, run = console(self._stderr), self.log.run
+        folder = self.log.folder
+        show(run, self.log.tally, out, None if folder is None else shortest(folder.path))
+        fault = None
+        if self._fault is not None:
+            last = self._fault.strip().splitlines()[-1]
+            fault = (
+                f"a fault of bptt's own ended the watching ({last}); the script was not affected"
+            )
+        for sentence in (fault, self.log.trouble):
+            if sentence is not None:
+                out.print(f"bptt: {sentence}", soft_wrap=True)
+        self._stderr.flush()
+
+    def _begin_status_line(self) -> None:
+        if not self._stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+            return
+        from bptt.report import StatusLine
+
+        color = not os.environ.get("NO_COLOR")
+        self._line = StatusLine(self._stderr.fileno(), self._status, color=color)
+        self._line.start()
+
+    def _status(self) -> str:
+        from bptt.report import status
+
+        monitor = self._monitor
+        if monitor is None:
+            return "bptt"
+        return status(self.log.tally, updates=monitor.updates, share=monitor.share)
+
+
+def shortest(path: Path) -> str:
+    """The path as seen from the working directory, if that is shorter."""
+    try:
+        return min(str(path), os.path.relpath(path), key=len)
+    except (OSError, ValueError):  # the working directory is gone, or on another drive
+        return str(path)

@@ -1,0 +1,72 @@
+"""What the probes of a run have shown so far: the records of `flow.jsonl`, folded."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Record = dict[str, Any]
+
+
+class Tally:
+    """Folds records into the latest digest of each site and the notes on what could not be measured.
+
+    A record is one line of `flow.jsonl`: `{"update", "time", "cost", "sites": {name: digest}, "notes": [...]}`. The
+    live line, the page at the end and `findings.json` are all made from a tally, so that a page rebuilt from a run
+    folder equals the one shown at the end of the run.
+
+    Example:
+        >>> tally = Tally()
+        >>> tally.add({"update": 1, "sites": {"rnn.l0": {"kind": "gru", "horizon": 11}}, "notes": []})
+        >>> tally.sites["rnn.l0"]["horizon"], tally.probes
+        (11, 1)
+    """
+
+    def __init__(self) -> None:
+        self.sites: dict[str, dict[str, Any]] = {}  # latest digest of each site, "update" added
+        self.first: dict[str, dict[str, Any]] = {}  # the first one
+        self.notes: list[dict[str, str]] = []  # {"subject", "reason"}, each once
+        self.probes = 0
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take one record in."""
+        sites: Mapping[str, Any] = record.get("sites") or {}
+        for name, digest in sites.items():
+            entry = {**digest, "update": record.get("update")}
+            self.sites[name] = entry
+            self.first.setdefault(name, entry)
+        for note in record.get("notes") or ():
+            if note not in self.notes:
+                self.notes.append(dict(note))
+        self.probes += bool(sites)
+
+    def findings(self, script: str, sentence: str | None = None) -> dict[str, Any]:
+        """The content of `findings.json`; `sentence` says why nothing was measured."""
+        kept = ("kind", "steps", "horizon", "rate", "unreached", "update")
+        return {
+            "version": 1,
+            "script": script,
+            "sites": {
+                name: {key: digest.get(key) for key in kept} for name, digest in self.sites.items()
+            },
+            "findings": [],
+            "notes": [
+                *self.notes,
+                *([{"subject": script, "reason": sentence}] if sentence else []),
+            ],
+        }
+
+
+def finite(value: Any) -> Any:
+    """`value` with every number that JSON cannot hold (nan, infinities) replaced by None.
+
+    Example:
+        >>> finite({"rate": float("nan"), "credit": [[0, 1.0], [1, float("inf")]]})
+        {'rate': None, 'credit': [[0, 1.0], [1, None]]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value

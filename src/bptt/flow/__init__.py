@@ -1,0 +1,9 @@
+"""Gradient flow through time: the probe, and what it measures."""
+
+from bptt.flow._files import load_flow as load_flow
+from bptt.flow._flow import Flow as Flow
+from bptt.flow._flow import Note as Note
+from bptt.flow._flow import Site as Site
+from bptt.flow._probe import measure as measure
+from bptt.flow._probe import probe as probe
+from bptt.flow._recorder import Recorder as Recorder

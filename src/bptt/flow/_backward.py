@@ -1,0 +1,138 @@
+"""The backward recurrence of one track: the total gradient and the costate at every step.
+
+    v_t = D_t + (∂s_{t+1}/∂s_t)ᵀ v_{t+1}
+
+with the direct gradient `D_t` known. Where a gradient was seen arriving from the later side of a step (through `h_n`,
+`c_n`, or at every step of a loop over a cell), what was seen replaces what the recurrence brings, and the excess of
+the one over the other is direct gradient too.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bptt.cells import State
+from bptt.flow._linear import Linearised
+from bptt.flow._sequence import End
+
+EXCESS = {torch.float64: 1e-9, torch.float32: 1e-4}
+"""Excess smaller than this share of the gradient is rounding, not direct gradient."""
+
+
+@dataclass(eq=False)
+class Totals:
+    """Norms `[T, B]` in float64, processing order; the full gradients `[T, B, ·]` where they were asked for."""
+
+    grad_h: Tensor
+    grad_c: Tensor | None
+    grad_state: Tensor
+    dx: Tensor | None
+    dh: Tensor | None
+    dc: Tensor | None
+    direct: Tensor
+    direct_c: dict[int, Tensor]
+
+
+def norm(v: Tensor) -> Tensor:
+    """Euclidean norm over the last axis, summed in float64: squares of small gradients must not underflow."""
+    return torch.linalg.vector_norm(v, dim=-1, dtype=torch.float64)
+
+
+def joint_norm(v: State) -> Tensor:
+    """Norm of a state or costate over all its parts."""
+    return norm(v[0]) if len(v) == 1 else torch.hypot(norm(v[0]), norm(v[1]))
+
+
+def walk_back(lin: Linearised, *, want_dx: bool, full: bool) -> Totals:
+    """Run the recurrence from the last step to the first. `track.direct` gains what entered through the ends."""
+    track, cell = lin.track, lin.cell
+    carry: State = tuple(torch.zeros_like(part) for part in track.start)
+    carry = (torch.zeros_like(track.direct[0]), *carry[1:])
+    direct_c: dict[int, Tensor] = {}
+    pieces: list[Piece] = []
+    for t0, t1 in reversed(lin.chunks()):
+        local = lin.local(t0, t1)
+        costates: list[State] = []
+        for t, here in zip(
+            reversed(range(t0, t1)), reversed(lin.steps_of(local, t0, t1)), strict=True
+        ):
+            v: State = (carry[0] + track.direct[t], *carry[1:])
+            if t in track.ends:
+                v, extra_h, extra_c = _arrive(track.ends[t], carry, track.direct[t], here, lin)
+                track.direct[t] += extra_h
+                if extra_c is not None and bool(extra_c.any()):
+                    direct_c[t] = extra_c
+            costates.append(v)
+            carry = cell.pull(here, v, track.w)
+        pieces.append(_measure(lin, local, costates[::-1], want_dx, full))
+    whole = Piece(*map(_join, zip(*reversed(pieces), strict=True)))
+    direct = norm(track.direct)
+    for t, in_c in direct_c.items():
+        direct[t] = torch.hypot(direct[t], norm(in_c))
+    return Totals(*whole, direct=direct, direct_c=direct_c)
+
+
+def _arrive(
+    end: End, carry: State, direct: Tensor, here: Any, lin: Linearised
+) -> tuple[State, Tensor, Tensor | None]:
+    """The costate at an end, and the direct gradient that entered there (in h, in c)."""
+    own_h = carry[0]
+    seen_h = _where(end.samples, end.h, own_h)
+    extra_h, dh = _excess(seen_h, own_h), seen_h + direct
+    if end.c is None:
+        return (dh,), extra_h, None
+    own_e = carry[1]
+    if end.c_is_total:
+        own_c = lin.cell.total_c(here, (dh, own_e), lin.track.w)
+        assert own_c is not None
+        extra_c = _excess(end.c, own_c)
+        return (dh, own_e + extra_c), extra_h, extra_c
+    seen_c = _where(end.samples, end.c, own_e)
+    return (dh, seen_c), extra_h, _excess(seen_c, own_e)
+
+
+def _where(samples: Tensor | None, seen: Tensor, own: Tensor) -> Tensor:
+    return seen if samples is None else torch.where(samples.unsqueeze(-1), seen, own)
+
+
+def _excess(seen: Tensor, own: Tensor) -> Tensor:
+    """What was seen beyond what the recurrence brings, unless it is within rounding."""
+    extra = seen - own
+    real = norm(extra) > EXCESS[seen.dtype] * torch.maximum(norm(seen), norm(own))
+    return torch.where(real.unsqueeze(-1), extra, 0)
+
+
+class Piece(NamedTuple):
+    """The measured part of a chunk of time."""
+
+    grad_h: Tensor
+    grad_c: Tensor | None
+    grad_state: Tensor
+    dx: Tensor | None
+    dh: Tensor | None
+    dc: Tensor | None
+
+
+def _measure(
+    lin: Linearised, local: Any, costates: list[State], want_dx: bool, full: bool
+) -> Piece:
+    v: State = tuple(torch.stack(parts) for parts in zip(*costates, strict=True))
+    dc = lin.cell.total_c(local, v, lin.track.w)
+    dx = None
+    if want_dx:
+        dx = lin.cell.preactivation_grad(local, v, lin.track.w) @ lin.track.w.w_ih
+    return Piece(
+        norm(v[0]),
+        None if dc is None else norm(dc),
+        joint_norm(v),
+        dx,
+        v[0] if full else None,
+        dc if full else None,
+    )
+
+
+def _join(parts: tuple[Any, ...]) -> Any:
+    """Chunks laid end to end, where there are any."""
+    return None if parts[0] is None else torch.cat(parts)

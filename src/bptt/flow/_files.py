@@ -1,0 +1,100 @@
+"""Flows in files: JSON, written whole or not at all."""
+
+import json
+import os
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bptt._errors import FlowFileError
+from bptt.flow._flow import Flow, Note, Site
+
+VERSION = 1
+
+
+def to_dict(flow: Flow) -> dict[str, Any]:
+    """Everything, in numbers, lists and strings. A non-finite number is `{"float": "nan"}` and the like."""
+    return {
+        "version": VERSION,
+        "threshold": flow.threshold,
+        "sites": [{f.name: _plain(getattr(site, f.name)) for f in fields(Site)} for site in flow],
+        "notes": [{"subject": note.subject, "reason": note.reason} for note in flow.notes],
+    }
+
+
+def from_dict(data: Any) -> Flow:
+    """The flow that `to_dict` wrote."""
+    if not isinstance(data, dict) or "version" not in data:
+        raise FlowFileError("this is not a flow: expected an object with a version")
+    if data["version"] != VERSION:
+        raise FlowFileError(
+            f"flow of format {data['version']}: this bptt reads format {VERSION}; install the bptt that wrote it"
+        )
+    try:
+        sites = [
+            Site(**{name: _restored(value) for name, value in site.items()})
+            for site in data["sites"]
+        ]
+        notes = [Note(**note) for note in data["notes"]]
+        return Flow({site.name: site for site in sites}, notes, data["threshold"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as damage:
+        raise FlowFileError(f"damaged flow: {damage}") from damage
+
+
+def save(flow: Flow, path: Any) -> None:
+    """Write aside, flush, rename: a reader sees the old file or the new one."""
+    path = Path(path)
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(to_dict(flow), file, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def load_flow(path: Any) -> Flow:
+    """Read a flow that `Flow.save` wrote.
+
+    Raises:
+        FlowFileError: the file is missing, damaged, or of a format that this version does not read.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FlowFileError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise FlowFileError(f"{path}: damaged, it is not JSON ({error})") from error
+    return from_dict(data)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        numbers = value.detach().cpu()
+        name = str(numbers.dtype).removeprefix("torch.")
+        flat = [_number(each) for each in numbers.flatten().tolist()]
+        return {"dtype": name, "shape": list(numbers.shape), "values": flat}
+    return _number(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return {"float": str(value)}
+    return value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict) and "values" in value:
+        dtype = getattr(torch, value["dtype"])
+        numbers = [_restored(each) for each in value["values"]]
+        return torch.tensor(numbers, dtype=dtype).reshape(value["shape"])
+    if isinstance(value, dict):
+        return float(value["float"])
+    return value

@@ -1,0 +1,200 @@
+"""What was measured: `Site`, one layer and direction of one recurrent module, and `Flow`, all of them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bptt._errors import BpttError
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that could not be measured, or only in part, and why."""
+
+    subject: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.reason}"
+
+
+@dataclass(eq=False)
+class Site:
+    """The gradient flow through one site. T steps, B samples; steps of the input's own time.
+
+    Several calls in one update (micro-batches, a module used twice) stand side by side as samples; calls that hand
+    their state on (a loop over a cell) stand end to end as steps. Past a sample's end all norms are 0.
+
+    Attributes:
+        name: as in the state dict, `encoder.rnn.l0_reverse`.
+        kind: the cell, or `"own"` for a cell of the user's.
+        lengths: `[B]` steps of each sample.
+        grad_h: `[T, B]` norms of the total gradient `dL/dh_t`.
+        grad_c: the same of `dL/dc_t` for an LSTM, else None.
+        grad_state: `[T, B]` norms of the costate, the gradient handed from step to step.
+        grad_direct: `[T, B]` norms of the part of `dL/dh_t` that enters at step t from above; None if not known.
+        log_credit: `[T]` natural logarithm of the credit curve; NaN at lags that no anchor measures; None if not
+            measured. unreached: share of input steps that no loss term reaches with credit at or above the threshold.
+            reverse: whether the recurrence runs from the last step to the first. cuts: calls that received a state
+            without its gradient (a detach). dh: `[T, B, H]` the total gradient itself, only with `keep="full"`; `dc`
+            likewise.
+    """
+
+    name: str
+    kind: str
+    lengths: Tensor
+    grad_h: Tensor
+    grad_c: Tensor | None
+    grad_state: Tensor
+    grad_direct: Tensor | None
+    log_credit: Tensor | None
+    unreached: float | None
+    threshold: float = 1e-3
+    reverse: bool = False
+    cuts: int = 0
+    dh: Tensor | None = None
+    dc: Tensor | None = None
+
+    @property
+    def steps(self) -> int:
+        """T, the longest sample's number of steps."""
+        return len(self.grad_h)
+
+    @property
+    def batch(self) -> int:
+        """B, the number of samples."""
+        return self.grad_h.shape[1]
+
+    @property
+    def credit(self) -> Tensor | None:
+        """`[T]` the credit curve by lag; `credit[0]` is 1."""
+        return None if self.log_credit is None else self.log_credit.exp()
+
+    @property
+    def lags(self) -> int:
+        """The largest lag that was measured."""
+        if self.log_credit is None:
+            return 0
+        return max(int((~self.log_credit.isnan()).sum()) - 1, 0)
+
+    @property
+    def horizon(self) -> int | None:
+        """The gradient horizon at the flow's threshold; None if the credit was not measured."""
+        return self.horizon_at(self.threshold)
+
+    def horizon_at(self, threshold: float) -> int | None:
+        """The largest lag up to which the credit stays at or above `threshold`.
+
+        Args:
+            threshold: what is left of the gradient, above 0 and at most 1.
+        """
+        if not 0 < threshold <= 1:
+            raise BpttError(f"threshold={threshold}: expected a number above 0 and at most 1")
+        if self.log_credit is None or self.log_credit[0].isnan():
+            return None
+        measured = self.log_credit[: self.lags + 1]
+        # A credit of exactly the threshold counts as above it; the logarithm's rounding must not decide.
+        below = (measured < math.log(threshold) - 1e-12).nonzero()
+        return int(below[0]) - 1 if len(below) else self.lags
+
+    @property
+    def rate(self) -> float | None:
+        """Least-squares slope of the log credit curve, per step: below 0 vanishing, above 0 exploding."""
+        if self.log_credit is None:
+            return None
+        measured = self.log_credit[: self.lags + 1]
+        infinite = measured.isinf().nonzero()
+        measured = measured[: int(infinite[0])] if len(infinite) else measured
+        if len(measured) < 2:
+            return None
+        lag = torch.arange(len(measured), dtype=torch.float64)
+        lag -= lag.mean()
+        return float((lag * measured).sum() / (lag * lag).sum())
+
+    def discarded(self, length: int) -> float | None:
+        """Share of the credit curve's mass at lags of `length` and more, which truncated BPTT throws away.
+
+        Args:
+            length: K, the number of steps that the gradient is let through, at least 1.
+        """
+        if length < 1:
+            raise BpttError(f"length={length}: expected a truncation length of at least 1 step")
+        if self.log_credit is None or self.log_credit[0].isnan():
+            return None
+        measured = self.log_credit[: self.lags + 1]
+        mass = (measured - measured.max()).exp()
+        return float(mass[length:].sum() / mass.sum())
+
+    def reach(self) -> str:
+        """The horizon in words: `"11 of 784 steps"`, `"all 784 steps"`."""
+        horizon = self.horizon
+        if horizon is None:
+            return "not measured"
+        if self.lags == 0:
+            return (
+                f"0 steps: the loss enters at the first of {self.steps}"
+                if self.steps > 1
+                else "1 step only"
+            )
+        return (
+            f"all {self.lags + 1} steps"
+            if horizon == self.lags
+            else f"{horizon} of {self.lags + 1} steps"
+        )
+
+
+@dataclass(eq=False)
+class Flow:
+    """The gradient flow of one update: its sites, and notes on what could not be measured."""
+
+    by_name: dict[str, Site] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    threshold: float = 1e-3
+
+    @property
+    def sites(self) -> list[str]:
+        """Names of the sites, in the model's order."""
+        return list(self.by_name)
+
+    def __getitem__(self, name: str) -> Site:
+        if name not in self.by_name:
+            raise BpttError(f"no site {name!r}; the sites are {', '.join(self.sites) or 'none'}")
+        return self.by_name[name]
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self.by_name.values())
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{site.name}: {site.reach()}" for site in self)
+        return f"Flow({inside or 'nothing measured'})"
+
+    def summary(self) -> str:
+        """One line a site, in plain text, and the notes."""
+        from bptt.flow._text import summary
+
+        return summary(self)
+
+    def digest(self) -> dict[str, Any]:
+        """The main numbers as a small JSON-able dictionary; a credit curve is thinned to at most 64 lags."""
+        from bptt.flow._text import digest
+
+        return digest(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-able numbers, lists and strings; `Flow.from_dict` reads it back without loss."""
+        from bptt.flow._files import to_dict
+
+        return to_dict(self)
+
+    def save(self, path: Any) -> None:
+        """Write the flow to a JSON file, whole or not at all; `bptt.load_flow` reads it."""
+        from bptt.flow._files import save
+
+        save(self, path)

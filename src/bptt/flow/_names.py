@@ -1,0 +1,89 @@
+"""Names of sites: the path of a module from the model that owns it, as in the state dict."""
+
+import gc
+import weakref
+
+from torch import nn
+
+from bptt.flow._call import kind_of
+
+
+class Names:
+    """Names modules by their path; with no model given, the owner is looked for among all living modules."""
+
+    def __init__(self, model: nn.Module | None = None) -> None:
+        self._known: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
+        self._search = model is None
+        if model is not None:
+            self._add(model)
+
+    def __call__(self, module: nn.Module) -> str:
+        """The module's path, `""` for a model that is itself the recurrent module."""
+        if self._path(module) is None:
+            if self._search:
+                parents = _parents()
+                self._add(_owner(module, parents), _several_owners(parents))
+            else:
+                self._add(module)
+        return self._path(module) or ""
+
+    def _path(self, module: nn.Module) -> str | None:
+        weak, path = self._known.get(id(module), (None, ""))
+        return path if weak is not None and weak() is module else None
+
+    def _add(self, model: nn.Module, several: bool = False) -> None:
+        fresh = [(name, each) for name, each in model.named_modules() if self._path(each) is None]
+        taken = {path for weak, path in self._known.values() if weak() is not None}
+        clash = several or any(name in taken for name, _ in fresh)
+        for name, module in fresh:
+            path = f"{type(model).__name__}.{name}".rstrip(".") if clash else name
+            path = _unique(path, taken)
+            self._known[id(module)] = (weakref.ref(module), path)
+            taken.add(path)
+
+
+def _unique(path: str, taken: set[str]) -> str:
+    if path not in taken:
+        return path
+    return next(name for n in range(2, len(taken) + 3) if (name := f"{path}#{n}") not in taken)
+
+
+class Parents(dict[int, nn.Module]):
+    """Which living module holds which, by the held module's id; and all recurrent modules among them."""
+
+    recurrent: list[nn.Module]
+
+
+def _parents() -> Parents:
+    """Types are asked, not instances: `isinstance` would wake lazy proxies that scripts may hold."""
+    parents = Parents()
+    parents.recurrent = []
+    gc.collect()  # models that a script has done with are no owners
+    for thing in gc.get_objects():
+        if issubclass(type(thing), nn.Module) and "_modules" in thing.__dict__:
+            if kind_of(thing) is not None:
+                parents.recurrent.append(thing)
+            for child in thing.__dict__["_modules"].values():
+                if child is not None:
+                    parents.setdefault(id(child), thing)
+    return parents
+
+
+def _several_owners(parents: Parents) -> bool:
+    """Whether more than one model has recurrent modules; their sites are then named after their classes, too."""
+    return len({id(_owner(module, parents)) for module in parents.recurrent}) > 1
+
+
+def _owner(module: nn.Module, parents: Parents) -> nn.Module:
+    """The outermost living module that holds this one."""
+    top, seen = module, {id(module)}
+    while id(top) in parents and id(parents[id(top)]) not in seen:
+        top = parents[id(top)]
+        seen.add(id(top))
+    return top
+
+
+def site_name(path: str, layer: int, reverse: bool) -> str:
+    """`encoder.rnn.l0_reverse`."""
+    own = f"l{layer}_reverse" if reverse else f"l{layer}"
+    return f"{path}.{own}" if path else own

@@ -1,0 +1,249 @@
+"""The recorder: forward hooks that write down the calls of recurrent modules, and where their gradients arrive."""
+
+import time
+import weakref
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as global_hooks
+from torch.utils.hooks import RemovableHandle
+
+from bptt._errors import BpttError
+from bptt.flow._analyse import analyse
+from bptt.flow._call import Call, StateCall, kind_of
+from bptt.flow._capture import capture, link
+from bptt.flow._flow import Flow, Note
+from bptt.flow._names import Names
+from bptt.flow._own_cells import OwnCells
+from bptt.flow._watch import watch
+
+Keep = Literal["norms", "full"]
+LIMIT = 512 * 2**20
+"""Bytes of copies held for one flow; micro-batches beyond it are left out, and the flow says so."""
+
+
+def hook(method: Callable[..., None]) -> Callable[..., None]:
+    """A hook that torch calls inside the user's training: its time is added up, its faults stay out of the training.
+
+    The first fault ends the recording; `harvest` raises it.
+    """
+
+    @wraps(method)
+    def wrapper(self: "Recorder", *args: Any, **kwargs: Any) -> None:
+        if not self._handles or self.fault is not None:
+            return
+        began, spent = time.perf_counter(), self.seconds
+        try:
+            method(self, *args, **kwargs)
+        except Exception as fault:
+            self.fault = fault
+        finally:
+            self.seconds = max(self.seconds, spent + time.perf_counter() - began)
+
+    return wrapper
+
+
+class Recorder:
+    """Watches recurrent modules between `start` and `stop`; `harvest` turns what was seen into a `Flow`.
+
+    With `model=None` every module of the process is watched (through torch's global module hooks). The recorder only
+    reads: it draws no random numbers and puts nothing into the graph.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None = None,
+        *,
+        keep: Keep = "norms",
+        threshold: float = 1e-3,
+        lengths: Tensor | None = None,
+    ) -> None:
+        if keep not in ("norms", "full"):
+            raise BpttError(f'keep={keep!r}: expected "norms" or "full"')
+        if not 0 < threshold < 1:
+            raise BpttError(
+                f"threshold={threshold}: expected a number between 0 and 1, such as 1e-3"
+            )
+        self.keep, self.threshold, self.seconds = keep, threshold, 0.0
+        self.fault: Exception | None = None
+        self.on_new_pass: Callable[[], None] | None = None
+        self._model, self._lengths, self._names = model, lengths, Names(model)
+        self._own = OwnCells(self._names, self._watch)
+        self._handles: list[RemovableHandle] = []
+        self._rng: dict[int, Tensor] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._calls: list[Call] = []
+        self._notes: dict[str, str] = {}
+        self._tails: dict[int, tuple[weakref.ref[Tensor], Call]] = {}
+        self._copies: dict[int, Any] = {}
+        self._watching: list[RemovableHandle] = []
+        self._bytes, self._left_out = 0, 0
+        self.pending = self.seen = False
+        self._own.clear()
+
+    def start(self) -> None:
+        """Install the hooks."""
+        if self._handles:
+            return
+        if self._model is None:
+            add_pre = global_hooks.register_module_forward_pre_hook
+            add = global_hooks.register_module_forward_hook
+            self._handles = [add_pre(self._before), add(self._after, with_kwargs=True)]
+            return
+        for module in self._model.modules():
+            self._handles += [
+                module.register_forward_pre_hook(self._before),
+                module.register_forward_hook(self._after, with_kwargs=True, prepend=True),
+            ]
+
+    def stop(self) -> None:
+        """Remove the hooks; what was recorded stays until it is harvested."""
+        for handle in self._handles:
+            handle.remove()
+            # torch keeps a hook's flags beyond its removal, and then takes slower paths as if it were there.
+            global_hooks._global_forward_hooks_with_kwargs.pop(handle.id, None)
+        self._handles = []
+
+    def forget(self) -> None:
+        """Drop what was recorded."""
+        for handle in self._watching:
+            handle.remove()
+        self.fault = None
+        self._clear()
+
+    def harvest(self) -> Flow:
+        """Analyse what was recorded and drop it, but for the last calls to which no gradient has come yet.
+
+        Raises:
+            Exception: the first fault of a hook, if there was one; what was recorded is then dropped.
+        """
+        began = time.perf_counter()
+        try:
+            return self._harvest()
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def _harvest(self) -> Flow:
+        if (fault := self.fault) is not None:
+            self.forget()
+            raise fault
+        if self._left_out:
+            self._notes["memory"] = (
+                f"{self._left_out} further calls of this update were left out: "
+                f"the copies of the states had reached {LIMIT >> 20} MiB"
+            )
+        calls, own, notes = self._calls, self._own.take(), self._notes
+        waiting = [call for call in calls if call.fresh and not call.grads]
+        watching = self._watching
+        self._clear()
+        self._wait_for(waiting, watching)
+        flow = analyse(calls, own, keep=self.keep, threshold=self.threshold)
+        flow.notes.extend(Note(subject, reason) for subject, reason in notes.items())
+        return flow
+
+    def _wait_for(self, calls: list[Call], watching: list[RemovableHandle]) -> None:
+        """Another loss may yet reach calls that this harvest found without a gradient: the next one looks again."""
+        for call in calls:
+            call.fresh = False
+        self._calls = calls
+        self._watching = watching if calls else []
+        for handle in () if calls else watching:
+            handle.remove()
+
+    @hook
+    def _before(self, module: nn.Module, args: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        if module.training and _draws(module):
+            self._rng[id(module)] = _rng_state(next(module.parameters()).device)
+
+    @hook
+    def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        self._note_opaque(module)
+        kind, rng = kind_of(module), self._rng.pop(id(module), None)
+        if kind is None:
+            self._own.after(module, args, kwargs, output, rng)
+            self.seen = self.seen or self._own.seen
+            return
+        self.seen = True
+        if not torch.is_grad_enabled() or not _requires_grad(output):
+            return
+        if self.pending and self.on_new_pass is not None:
+            self.on_new_pass()
+            if not self._handles:
+                return
+        if self._bytes > LIMIT and self.pending:
+            self._left_out += 1
+            return
+        call = capture(module, kind, self._names(module), args, kwargs, output, rng, self._copies)
+        call.lengths = self._lengths
+        self._own.known(module)
+        link(call, args, kwargs, self._tails)
+        self._calls.append(call)
+        self._bytes += call.nbytes
+        self._watch_outputs(call, output)
+
+    def _watch_outputs(self, call: Call, output: Any) -> None:
+        if call.is_cell:
+            ends = output if isinstance(output, tuple) else (output,)
+        else:
+            y, ends = output[0], output[1] if isinstance(output[1], tuple) else (output[1],)
+            self._watch(y.data if call.batch_sizes is not None else y, call, "y")
+        call.c_is_total = call.is_cell and len(ends) == 2 and ends[0].grad_fn is not ends[1].grad_fn
+        for part, end in zip("hc", ends, strict=False):
+            self._watch(end, call, part)
+        self._tails[id(ends[0])] = (weakref.ref(ends[0]), call)
+
+    def _watch(self, tensor: Tensor, record: Call | StateCall, key: str) -> None:
+        handle = watch(tensor, record, key, self._arrived)
+        if handle is not None:
+            self._watching.append(handle)
+
+    def _arrived(self) -> None:
+        self.pending = True
+
+    def _note_opaque(self, module: nn.Module) -> None:
+        """Modules whose inside no hook can see."""
+        if type(module).__name__ == "OptimizedModule":
+            self._notes[type(module._orig_mod).__name__] = (  # type: ignore[union-attr]
+                "it is compiled, and hooks do not see inside compiled code; "
+                "run it without torch.compile to measure what is compiled"
+            )
+        elif isinstance(module, torch.jit.ScriptModule):
+            inside = [type_name for each in module.modules() if (type_name := _script_name(each))]
+            if inside:
+                self._notes[self._names(module) or module.original_name] = (
+                    f"its {inside[0]} is scripted (torch.jit) and cannot be seen; run the plain module to measure it"
+                )
+
+
+def _draws(module: nn.Module) -> bool:
+    """Whether a call may draw random numbers that the analysis has to draw again."""
+    if isinstance(module, nn.RNNBase):
+        return module.dropout > 0 and module.num_layers > 1
+    return getattr(module, "bptt_state", None) is not None
+
+
+def _script_name(module: nn.Module) -> str:
+    name = getattr(module, "original_name", "")
+    return name if name in ("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell") else ""
+
+
+def _requires_grad(output: Any) -> bool:
+    if isinstance(output, Tensor):
+        return output.requires_grad
+    if isinstance(output, tuple):
+        return any(_requires_grad(each) for each in output if each is not None)
+    return False
+
+
+def _rng_state(device: torch.device) -> Tensor:
+    """The generator's state that dropout on this device will draw from; reading it changes nothing."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()

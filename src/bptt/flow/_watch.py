@@ -1,0 +1,97 @@
+"""Reading gradients off the autograd graph without touching it.
+
+A hook on the *node* that made a tensor sees the gradient that flows into it, summed over everything that used the
+tensor and after the user's own tensor hooks; it stays right when the tensor is changed in place later.
+"""
+
+import weakref
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+
+@runtime_checkable
+class HasGrads(Protocol):
+    """A record that gradients are written to."""
+
+    grads: dict[str, Tensor]
+    second_order: bool
+
+
+def watch(
+    tensor: Tensor, record: HasGrads, key: str, arrived: Callable[[], None]
+) -> RemovableHandle | None:
+    """Add every gradient that reaches `tensor` to `record.grads[key]`; None where none can.
+
+    The hook holds the record weakly: the graph owns the hook, and a strong reference would close a cycle that Python's
+    collector cannot see.
+    """
+    node = tensor.grad_fn
+    if node is None:
+        return None
+    nr, weak = tensor.output_nr, weakref.ref(record)
+
+    def hook(grads: tuple[Tensor | None, ...]) -> None:
+        target, grad = weak(), grads[nr]
+        if target is None or grad is None:
+            return
+        if grad.requires_grad:
+            target.second_order = True
+        grad, known = grad.detach(), target.grads.get(key)
+        with torch.no_grad():
+            target.grads[key] = grad if known is None else known + grad
+        arrived()
+
+    return node.register_prehook(hook)
+
+
+VIEWS = (
+    "View",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Alias",
+    "Clone",
+    "Contiguous",
+    "Transpose",
+    "Permute",
+    "ToCopy",
+    "Stack",
+    "Select",
+    "Slice",
+    "Split",
+    "Unbind",
+    "Cat",
+    "Expand",
+    "Unsafe",
+)
+
+
+def path_between(later: Tensor, earlier: Tensor, limit: int = 64) -> list[str] | None:
+    """Names of the operations from `earlier` to `later` in the graph; None if no short path exists."""
+    goal = earlier.grad_fn
+    if later.grad_fn is None or goal is None:
+        return None
+    seen, queue = {later.grad_fn}, [(later.grad_fn, [later.grad_fn.name()])]
+    while queue and len(seen) < limit:
+        node, names = queue.pop(0)
+        if node is goal:
+            return names[:-1]
+        for child, _ in node.next_functions:
+            if child is not None and child not in seen:
+                seen.add(child)
+                queue.append((child, [*names, child.name()]))
+    return None
+
+
+def only_views(names: list[str]) -> bool:
+    """Whether every operation merely rearranges its input."""
+    return all(name.removesuffix("0").startswith(VIEWS) for name in names)
+
+
+def same_values(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same numbers in the same order."""
+    return a.numel() == b.numel() and torch.equal(a.detach().flatten(), b.detach().flatten())

@@ -1,0 +1,184 @@
+"""The page of a run for a terminal: per site the credit curve, how far it reaches, and what is not known.
+
+It is made from `run.json` and the tally of `flow.jsonl` alone, so a page rebuilt from a run folder equals the one shown
+at the end of the run.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from bptt.doctor import Tally
+from bptt.report._plot import axis, draw
+
+PLOTTED = 6
+"""Sites that get a plot each; more of them get a table."""
+
+KINDS = {
+    "rnn_tanh": "tanh RNN",
+    "rnn_relu": "ReLU RNN",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "own": "own cell",
+}
+ASCII = str.maketrans({"×": "x", "·": "-", "│": "|", "┼": "+", "—": "-", "…": "~"})
+
+Digest = Mapping[str, Any]
+
+
+def console(file: Any) -> Console:
+    """A console for a text stream: colours only on a terminal and without NO_COLOR."""
+    return Console(file=file, highlight=False, markup=False, emoji=False)
+
+
+def show(run: Digest, tally: Tally, out: Console, folder: str | None = None) -> None:
+    """Print the page of a run.
+
+    Args:
+        run: what `run.json` holds.
+        tally: the folded records of `flow.jsonl`.
+        out: where to print.
+        folder: where the results lie, for the last line.
+
+    Example:
+        >>> import sys
+        >>> tally = Tally()
+        >>> site = {"kind": "gru", "steps": 4, "horizon": 3, "lags": 3, "rate": -0.1, "unreached": 0.0}
+        >>> tally.add({"update": 1, "sites": {"rnn.l0": site}, "notes": []})
+        >>> show({"script": "train.py", "updates": 1, "probes": 1}, tally, console(sys.stdout))
+        bptt · train.py · 1 update, 1 probe
+        <BLANKLINE>
+        rnn.l0  GRU · gradient reaches all 4 steps · ×0.905 per step · 0 % of steps unreached
+    """
+    ascii_only = not _can_encode(out.encoding)
+    threshold = float(run.get("options", {}).get("threshold") or 1e-3)
+    lines: list[str | Text] = [_head(run)]
+    if run.get("sentence"):
+        lines += ["", f"bptt: {run['sentence']}"]
+    if len(tally.sites) > PLOTTED:
+        lines += ["", *_table(tally)]
+    else:
+        for name, digest in tally.sites.items():
+            lines += ["", *_site(name, digest, tally.first[name], threshold, ascii_only)]
+    if tally.notes:
+        lines += ["", Text("Not measured, or only in part", style="bold")]
+        lines += [_plain(f"  {note['subject']}: {note['reason']}") for note in tally.notes]
+    if folder is not None:
+        lines += ["", f"Results: {folder}"]
+    for line in lines:
+        text = Text(line) if isinstance(line, str) else line
+        if ascii_only:
+            text.plain = text.plain.translate(ASCII).encode("ascii", "replace").decode()
+        out.print(text, soft_wrap=True)
+
+
+def status(tally: Tally, *, updates: int, share: float) -> str:
+    """What the status line says while the script runs.
+
+    Example:
+        >>> tally = Tally()
+        >>> tally.add({"sites": {"rnn.l0": {"horizon": 11, "lags": 127}}, "notes": []})
+        >>> status(tally, updates=1240, share=0.0191)
+        'bptt · update 1,240 · rnn.l0 11 of 128 steps · 1.9 % of the time'
+    """
+    parts = ["bptt", f"update {updates:,}"]
+    parts += [f"{name} {reach(digest)}" for name, digest in tally.sites.items()][:PLOTTED]
+    return " · ".join([*parts, f"{100 * share:.1f} % of the time"])
+
+
+def reach(digest: Digest) -> str:
+    """How far the gradient reaches, in words.
+
+    Example:
+        >>> reach({"horizon": 11, "lags": 127}), reach({"horizon": 127, "lags": 127})
+        ('11 of 128 steps', 'all 128 steps')
+    """
+    horizon, lags = digest.get("horizon"), digest.get("lags") or 0
+    if horizon is None:
+        return "an unknown number of steps"
+    if lags == 0:
+        return "no earlier step: there is none" if digest.get("steps") == 1 else "no earlier step"
+    return f"all {lags + 1} steps" if horizon >= lags else f"{horizon} of {lags + 1} steps"
+
+
+def _head(run: Digest) -> Text:
+    parts = ["bptt", str(run.get("script") or "a training loop")]
+    parts.append(f"{_count(run.get('updates'), 'update')}, {_count(run.get('probes'), 'probe')}")
+    if run.get("overhead"):
+        parts.append(f"{100 * run['overhead']:.1f} % of the time")
+    if run.get("state") in ("failed", "interrupted", "killed"):
+        parts.append(run["state"])
+    head = _plain(" · ".join(parts))
+    head.stylize("bold", 0, 4)
+    return head
+
+
+def _site(
+    name: str, digest: Digest, first: Digest, threshold: float, ascii_only: bool
+) -> list[str | Text]:
+    curve = [point for point in digest.get("credit") or () if point[1] is not None]
+    lines: list[str | Text] = [_title(name, digest, first)]
+    if len(curve) < 2:
+        return lines
+    for row in draw(digest["credit"], threshold, ascii_only=ascii_only):
+        line = Text(f"{row.label:>6} ").append("┼" if row.at_threshold else "│", style="dim")
+        style = "yellow" if row.at_threshold else "cyan"
+        lines.append(line.append(row.cells, style=style))
+    return [*lines, Text(" " * 8 + axis(digest.get("lags") or 0), style="dim")]
+
+
+def _title(name: str, digest: Digest, first: Digest) -> Text:
+    parts = [KINDS.get(digest.get("kind", ""), str(digest.get("kind")))]
+    parts.append(f"gradient reaches {reach(digest)}")
+    if digest.get("rate") is not None:
+        parts.append(f"×{math.exp(digest['rate']):.3g} per step")
+    if digest.get("unreached") is not None:
+        parts.append(f"{100 * digest['unreached']:.0f} % of steps unreached")
+    if first.get("horizon") not in (None, digest.get("horizon")):
+        parts.append(f"{first['horizon']} at update {first.get('update')}")
+    title = _plain(f"{name}  {' · '.join(parts)}")
+    title.stylize("bold", 0, len(name))
+    return title
+
+
+def _table(tally: Tally) -> list[str | Text]:
+    """One line a site, for models with many of them."""
+    rows = [("site", "cell", "gradient reaches", "per step", "unreached")]
+    for name, digest in tally.sites.items():
+        rate, unreached = digest.get("rate"), digest.get("unreached")
+        rows.append(
+            (
+                _plain(name).plain,
+                KINDS.get(digest.get("kind", ""), str(digest.get("kind"))),
+                reach(digest),
+                "" if rate is None else f"×{math.exp(rate):.3g}",
+                "" if unreached is None else f"{100 * unreached:.0f} %",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines: list[str | Text] = []
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    lines[0] = Text(str(lines[0]), style="bold")
+    return lines
+
+
+def _count(n: int | None, what: str) -> str:
+    return f"an unknown number of {what}s" if n is None else f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _plain(text: str) -> Text:
+    """Text without control characters: names come from the script and could hold any."""
+    return Text("".join(char if char.isprintable() else "?" for char in text))
+
+
+def _can_encode(encoding: str) -> bool:
+    try:
+        "×·│┼┄⣿".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,3 @@
+"""Imported by its neighbours."""
+
+WORD = "part"

@@ -1,0 +1,1 @@
+"""Imported by scripts that lie beside it."""

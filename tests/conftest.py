@@ -1,0 +1,29 @@
+"""What every test shares: a fixed number of threads, a fixed seed, hypothesis without a clock."""
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+import torch
+
+# torch's first call in a process is slow, so a deadline would fail the first example and no other;
+# derandomised, so that a failure on one machine is a failure on all.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("tests")
+
+# The order in which floating-point sums are taken depends on the number of threads. The scripts
+# that tests start train small models, which one thread does fastest.
+torch.set_num_threads(2)
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> Iterator[None]:
+    """Each test starts from seed 0, in float32, with gradients on, and leaves the latter two so."""
+    torch.manual_seed(0)
+    yield
+    left = (torch.get_default_dtype(), torch.is_grad_enabled())
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    assert left == (torch.float32, True), "a test changed torch's default dtype or gradient mode"
