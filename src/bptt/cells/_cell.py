@@ -40,6 +40,8 @@ class Cell(ABC):
     name: ClassVar[str]
     gate_names: ClassVar[tuple[str, ...]]
     parts: ClassVar[int] = 1
+    factors: ClassVar[tuple[str, ...]]
+    """What `stages` blames each of its factors on: `"weights"`, `"slope"`, or the names of gates (`"z r"`)."""
 
     @abstractmethod
     def step(self, x: Float[Tensor, "*n I"], state: State, w: Weights) -> State:
@@ -74,6 +76,20 @@ class Cell(ABC):
     @abstractmethod
     def jacobian(self, local: Any, w: Weights) -> Float[Tensor, "*n S S"]:
         """The step Jacobian `∂s_t/∂s_{t-1}`, dense; S is the size of the joint state."""
+
+    @abstractmethod
+    def push(self, local: Any, tangent: State, w: Weights, dx: Tensor | None = None) -> State:
+        """One tangent step, `δs_t = ∂s_t/∂s_{t-1} δs_{t-1} + ∂s_t/∂x_t δx_t`; an input that does not vary has no `dx`.
+
+        Many tangents of one sample are rows of a further axis; `local` then needs an axis of 1 in its place.
+        """
+
+    @abstractmethod
+    def stages(self, gates: Any, costate: State, w: Weights) -> tuple[Tensor, ...]:
+        """The costate on its way through one backward step: one tensor after each of `factors`, the last is `pull`'s.
+
+        The logarithms of the ratios of their norms, one after the other, sum to `log ‖J_tᵀ v‖ / ‖v‖`.
+        """
 
     def total_c(self, local: Any, costate: State, w: Weights) -> Tensor | None:
         """`dL/dc_t` as autograd gives it, where the cell has a `c`; else None."""

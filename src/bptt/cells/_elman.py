@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from bptt.cells._cell import State, Weights, before, diag_times, linear
+from bptt.cells._cell import State, Weights, diag_times, linear
 
 
 class Gates(NamedTuple):
@@ -24,14 +24,24 @@ def preactivation(x: Tensor, h: Tensor, w: Weights) -> Tensor:
     return linear(x, w.w_ih, w.b_ih) + linear(h, w.w_hh, w.b_hh)
 
 
-def preactivations(x: Tensor, start: State, h: Tensor, w: Weights) -> Tensor:
-    """`a_t` of all steps at once."""
-    return preactivation(x, before(start[0], h), w)
-
-
 def pull(local: Local, costate: State, w: Weights) -> State:
     """`dh_{t-1} = W_hhᵀ (φ'(a_t) ∘ dh_t)`."""
     return ((local.slope * costate[0]) @ w.w_hh,)
+
+
+def push(local: Local, tangent: State, w: Weights, dx: Tensor | None) -> State:
+    """`δh_t = φ'(a_t) ∘ (W_hh δh_{t-1} + W_ih δx_t)`."""
+    a = linear(tangent[0], w.w_hh, None)
+    return (local.slope * (a if dx is None else a + linear(dx, w.w_ih, None)),)
+
+
+FACTORS = ("slope", "weights")
+
+
+def stages(local: Local, costate: State, w: Weights) -> tuple[Tensor, ...]:
+    """`v`, then `φ'(a_t) ∘ v`, then `W_hhᵀ (φ'(a_t) ∘ v)`."""
+    u = local.slope * costate[0]
+    return u, u @ w.w_hh
 
 
 def jacobian(local: Local, w: Weights) -> Tensor:

@@ -51,6 +51,7 @@ class GRU(Cell):
 
     name = "gru"
     gate_names = ("r", "z", "n")
+    factors = ("z r", "slope", "weights")
 
     def step(self, x: Tensor, state: State, w: Weights) -> State:
         """`h' = (1 - z) ∘ n + z ∘ h`."""
@@ -90,3 +91,24 @@ class GRU(Cell):
             for gain, weight in zip(local.gain.unbind(-2), w.w_hh.chunk(3), strict=True)
         )
         return torch.diag_embed(local.z) + product
+
+    def push(self, local: Local, tangent: State, w: Weights, dx: Tensor | None = None) -> State:
+        """`z ∘ δh + Σ_gate gain_gate ∘ (W_gate δh)`; the input enters the candidate outside the reset gate."""
+        (dh,) = tangent
+        a = linear(dh, w.w_hh, None).unflatten(-1, (3, -1))
+        new = local.z * dh + (local.gain * a).sum(-2)
+        if dx is not None:
+            gain = torch.stack([*local.gain.unbind(-2)[:2], local.gain_n], -2)
+            new = new + (gain * linear(dx, w.w_ih, None).unflatten(-1, (3, -1))).sum(-2)
+        return (new,)
+
+    def stages(self, gates: Gates, costate: State, w: Weights) -> tuple[Tensor, ...]:
+        """What the gates let through on both ways (leak `z`, candidate `(1 - z) r`); with slopes; through the weights.
+
+        The slopes are tanh's, and those of the gates themselves, through which the state acts on r and z.
+        """
+        (dh,) = costate
+        local, leak = self.local(gates), gates.z * dh
+        gated = torch.cat([leak, (1 - gates.z) * gates.r * dh], -1)
+        sloped = torch.cat([leak, (local.gain * dh.unsqueeze(-2)).flatten(-2)], -1)
+        return gated, sloped, self.pull(local, costate, w)[0]

@@ -57,6 +57,7 @@ class LSTM(Cell):
     name = "lstm"
     gate_names = ("i", "f", "g", "o")
     parts = 2
+    factors = ("weights", "o", "f", "slope", "weights")
 
     def step(self, x: Tensor, state: State, w: Weights) -> State:
         """One step of the four equations."""
@@ -115,3 +116,24 @@ class LSTM(Cell):
             h_h, h_c = w.w_hr @ h_h, w.w_hr @ h_c
         top, bottom = torch.cat([h_h, h_c], -1), torch.cat([torch.as_tensor(c_h), c_c], -1)
         return torch.cat([top, bottom], -2)
+
+    def push(self, local: Local, tangent: State, w: Weights, dx: Tensor | None = None) -> State:
+        """`δc' = f ∘ δc + Σ gain ∘ δa` over i, f, g; `δm = o (1 - tanh² c') ∘ δc' + gain_o ∘ δa_o`."""
+        dh, dc = tangent
+        a = linear(dh, w.w_hh, None)
+        a = (a if dx is None else a + linear(dx, w.w_ih, None)).unflatten(-1, (4, -1))
+        new = local.f * dc + (local.gain * a[..., :3, :]).sum(-2)
+        dm = local.dc_dm * new + local.gain_o * a[..., 3, :]
+        return dm if w.w_hr is None else linear(dm, w.w_hr, None), new
+
+    def stages(self, gates: Gates, costate: State, w: Weights) -> tuple[Tensor, ...]:
+        """The cell's way first: projection, output gate, forget gate, slope of tanh; then what the weights' ways add.
+
+        Both ways end in different halves of the costate, so the last factor is never below 1.
+        """
+        dh, e = costate
+        dm, local = _dm(dh, w), self.local(gates)
+        opened = e + gates.o * dm
+        kept, sloped = gates.f * opened, gates.f * (e + local.dc_dm * dm)
+        projected, pulled = torch.cat([dm, e], -1), torch.cat(self.pull(local, costate, w), -1)
+        return projected, opened, kept, sloped, pulled

@@ -15,14 +15,15 @@ class TanhRNN(Cell):
 
     name = "rnn_tanh"
     gate_names = ("h",)
+    factors = _elman.FACTORS
 
     def step(self, x: Tensor, state: State, w: Weights) -> State:
         """`h_t = tanh(a_t)`."""
         return (torch.tanh(_elman.preactivation(x, state[0], w)),)
 
     def gates(self, x: Tensor, start: State, h: Tensor, w: Weights) -> _elman.Gates:
-        """`tanh(a_t)` of all steps."""
-        return _elman.Gates(torch.tanh(_elman.preactivations(x, start, h, w)))
+        """The known states themselves; no product is needed."""
+        return _elman.Gates(h)
 
     def states(self, gates: _elman.Gates, w: Weights) -> State:
         """The only gate is the state itself."""
@@ -43,3 +44,13 @@ class TanhRNN(Cell):
     def jacobian(self, local: _elman.Local, w: Weights) -> Tensor:
         """`diag(slope) W_hh`."""
         return _elman.jacobian(local, w)
+
+    def push(
+        self, local: _elman.Local, tangent: State, w: Weights, dx: Tensor | None = None
+    ) -> State:
+        """`δh_t = slope ∘ (W_hh δh_{t-1} + W_ih δx_t)`."""
+        return _elman.push(local, tangent, w, dx)
+
+    def stages(self, gates: _elman.Gates, costate: State, w: Weights) -> tuple[Tensor, ...]:
+        """After the slope, after the weights."""
+        return _elman.stages(self.local(gates), costate, w)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bptt._errors import UnmeasurableError
 from bptt.cells import CELLS, State, at
@@ -32,7 +31,8 @@ class Linearised:
         self._kept: tuple[int, Any] | None = None
         if self.cell.parts > 1 and self.chunk < track.steps:
             for t0, t1 in self.chunks()[:-1]:
-                self._starts.append(tuple(part[-1] for part in self._states(t0, t1)[1]))
+                gates = self._gates(t0, t1)
+                self._starts.append((track.y[t1 - 1], gates.c[-1]))
 
     def chunks(self) -> list[tuple[int, int]]:
         """`(t0, t1)` of each chunk, in time order."""
@@ -42,8 +42,8 @@ class Linearised:
     def local(self, t0: int, t1: int) -> Any:
         """The local derivatives of steps `t0 … t1-1`."""
         if self._kept is None or self._kept[0] != t0:
-            gates, states = self._states(t0, t1)
-            self._check(states[0], self.track.y[t0:t1], t0)
+            gates = self._gates(t0, t1)
+            self._check(gates, t0, t1)
             self._kept = (t0, self.cell.local(gates))
         return self._kept[1]
 
@@ -51,22 +51,24 @@ class Linearised:
         """One entry for each step of a chunk."""
         return [at(local, t) for t in range(t1 - t0)]
 
-    def _states(self, t0: int, t1: int) -> tuple[Any, State]:
-        track, number = self.track, t0 // self.chunk
+    def _gates(self, t0: int, t1: int) -> Any:
+        track = self.track
         if self.cell.parts == 1:
             start: State = track.start if t0 == 0 else (track.y[t0 - 1],)
         else:
-            start = self._starts[number]
-        gates = self.cell.gates(track.x[t0:t1], start, track.y[t0:t1], track.w)
-        return gates, self.cell.states(gates, track.w)
+            start = self._starts[t0 // self.chunk]
+        return self.cell.gates(track.x[t0:t1], start, track.y[t0:t1], track.w)
 
-    def _check(self, implied: Tensor, ran: Tensor, t0: int) -> None:
-        every = max(1, len(ran) // CHECKED)
-        implied, ran = implied[::every], ran[::every]
+    def _check(self, gates: Any, t0: int, t1: int) -> None:
+        """Step from some of the known states by the cell's formula, and compare with where the run arrived."""
+        track, every = self.track, max(1, (t1 - t0) // CHECKED)
+        steps = torch.arange(t0, t1, every, device=track.y.device)
+        h = torch.where((steps > 0).view(-1, 1, 1), track.y[steps - 1], track.start[0])
+        known = (h,) if self.cell.parts == 1 else (h, gates.c_before[::every])
+        implied, ran = self.cell.step(track.x[steps], known, track.w)[0], track.y[steps]
         inside = ran.isfinite() & implied.isfinite()
-        if self.track.lengths is not None:
-            t = torch.arange(t0, t0 + len(ran) * every, every, device=ran.device).unsqueeze(1)
-            inside &= (t < self.track.lengths.to(ran.device)).unsqueeze(-1)
+        if track.lengths is not None:
+            inside &= (steps.unsqueeze(1) < track.lengths.to(steps.device)).unsqueeze(-1)
         off = torch.where(inside, (implied - ran).abs() / (1 + ran.abs()), 0).flatten()
         if off.numel() and (off := off.max()) > self._tolerance:
             raise UnmeasurableError(
