@@ -33,12 +33,17 @@ bench: $(STAMP)
 screen: $(STAMP)
 	$(BIN)/python tools/readme.py --run
 
-# Without build isolation the build backend comes from the constraints file, too.
-$(STAMP): pyproject.toml constraints.txt
-	@echo "setting up $(VENV); a minute or two the first time"
+# Without build isolation everything comes from the constraints file, and the native part from the pinned torch.
+$(STAMP): pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.txt csrc/core/*)
+	@echo "setting up $(VENV) and building the native part; some minutes the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt scikit-build-core cmake ninja setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
+		--config-settings=wheel.cmake=false --editable '.[dev]'
+	mkdir -p build
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S csrc -B build/native -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python > build/native.log \
+		&& PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/native >> build/native.log \
+		|| { cat build/native.log; echo "no native part: bptt runs on its reference path"; }
 	touch $@
 
 clean:

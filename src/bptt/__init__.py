@@ -1,7 +1,7 @@
 """bptt: see how far back in time a recurrent network's gradient reaches.
 
 `probe` and `measure` give the exact gradient at every step of recurrent modules of PyTorch; `Monitor` does so while a
-script trains. On the command line, `bptt run train.py` needs no change to the script.
+script trains; `diagnose` says what is wrong. On the command line, `bptt run train.py` needs no change to the script.
 """
 
 from importlib import import_module
@@ -14,24 +14,32 @@ from bptt._errors import NoRecurrenceError as NoRecurrenceError
 from bptt._errors import UnmeasurableError as UnmeasurableError
 
 if TYPE_CHECKING:
+    from bptt.doctor import Diagnosis as Diagnosis
     from bptt.doctor import Monitor as Monitor
+    from bptt.doctor import diagnose as diagnose
     from bptt.flow import Flow as Flow
     from bptt.flow import Site as Site
     from bptt.flow import load_flow as load_flow
+    from bptt.flow import lyapunov as lyapunov
     from bptt.flow import measure as measure
     from bptt.flow import probe as probe
+    from bptt.flow import spectrum as spectrum
 
 __version__ = "0.1.0"
 
 # Imported when first asked for: `bptt --help` does without torch, and `bptt run` leaves its import to the script, which
 # may set OMP_NUM_THREADS before it.
 _ROOMS = {
+    "Diagnosis": "bptt.doctor",
     "Flow": "bptt.flow",
     "Monitor": "bptt.doctor",
     "Site": "bptt.flow",
+    "diagnose": "bptt.doctor",
     "load_flow": "bptt.flow",
+    "lyapunov": "bptt.flow",
     "measure": "bptt.flow",
     "probe": "bptt.flow",
+    "spectrum": "bptt.flow",
 }
 
 

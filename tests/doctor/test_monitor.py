@@ -251,41 +251,51 @@ def test_by_hand_a_clock_starts_the_next_probe() -> None:
     assert threading.active_count() <= threads + 1
 
 
-def test_between_probes_no_module_has_a_hook() -> None:
+def test_between_probes_only_the_light_look_is_there() -> None:
     model = Model()
     optimizer = sgd(model)
     with Monitor(budget=0.0) as monitor:
-        assert watched()
         model.loss().backward()
         optimizer.step()
-        assert watched()  # another optimizer may have its first update next
+        assert monitor._recorder._handles, "another optimizer may have its first update next"
         optimizer.step()
-        assert not watched()
+        assert not monitor._recorder._handles
+        assert len(global_hooks._global_forward_hooks) == 1
         spent = monitor.spent
         for _ in range(100):
             optimizer.step()
-        assert monitor.spent - spent < 0.01  # a hundredth of a second for a hundred updates
+        assert monitor.spent - spent < 0.2  # with all types checked; a twentieth of it without
 
 
 def test_the_budget_holds() -> None:
     model = nn.GRU(2, 4)
     optimizer = sgd(model)
     with Monitor(model, budget=0.2) as monitor:
-        until = time.monotonic() + 1.5
+        until = time.monotonic() + 6
         while time.monotonic() < until:
             optimizer.zero_grad()
             model(torch.ones(6, 1, 2))[0].sum().backward()
             optimizer.step()
+            time.sleep(0.05)
         assert monitor.flows_count > 3
         assert monitor.share < 0.25
 
 
-def test_without_recurrence_the_hooks_go_when_they_cost_too_much() -> None:
-    model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(50)))
-    optimizer = sgd(model)
+def test_the_first_updates_are_probed_whatever_the_budget_is() -> None:
+    monitor = Monitor(budget=1e-9)
+    train(plain, 31, monitor)
+    looks = monitor.case.evidence.looks["rnn.l1"]
+    assert [look.update for look in looks] == [1, 3, 10, 30]
+    assert all(look.milestone for look in looks)
+
+
+def test_the_light_look_goes_where_it_costs_too_much() -> None:
+    model = nn.Sequential(*(nn.Identity() for _ in range(60)), nn.Linear(2, 2))
+    optimizer = torch.optim.SGD(model[-1].parameters(), lr=0.1)
     with Monitor(budget=1e-9) as monitor:
-        for _ in range(3):
-            model(torch.ones(1, 2)).sum().backward()
+        for _ in range(64 + 32 * 8):
+            with torch.no_grad():
+                model(torch.ones(1, 2))
             optimizer.step()
         assert not watched()
     assert (monitor.flows_count, monitor.seen) == (0, False)

@@ -1,5 +1,7 @@
 """The probe against its brute-force twin: every step, every set-up."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -22,9 +24,18 @@ def relative(ours: torch.Tensor, true: torch.Tensor) -> float:
     return float(((ours.double() - true).norm(dim=-1) / scale).max())
 
 
-@settings(max_examples=120, deadline=None)
+@pytest.fixture(scope="module", params=["kernels", "python"])
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Both recurrences: the compiled kernels (where they are built) and the Python loop that they stand in for."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "python":
+            patch.setattr("bptt.kernels.present", lambda: False)
+        yield request.param
+
+
+@settings(max_examples=80, deadline=None)
 @given(case=cases())
-def test_every_gradient_equals_the_unrolled_loop(case: Case) -> None:
+def test_every_gradient_equals_the_unrolled_loop(engine: str, case: Case) -> None:
     run = Run(case)
     with bptt.probe(run.module, keep="full") as flow:
         loss = run.run()
@@ -49,7 +60,7 @@ def test_every_gradient_equals_the_unrolled_loop(case: Case) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(case=cases())
-def test_credit_and_horizon_equal_the_twins(case: Case) -> None:
+def test_credit_and_horizon_equal_the_twins(engine: str, case: Case) -> None:
     run = Run(case)
     with bptt.probe(run.module) as flow:
         run.run().backward()

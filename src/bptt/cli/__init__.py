@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 app = typer.Typer(
     name="bptt",
-    help="See how far back in time a recurrent network's gradient reaches.",
+    help="See how far back in time a recurrent network's gradient reaches, and what is wrong with it.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -36,36 +36,58 @@ def _options(
     """See how far back in time a recurrent network's gradient reaches."""
 
 
+Script = Annotated[
+    str, typer.Argument(metavar="SCRIPT", help="The training script, or with -m a module.")
+]
+Args = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="ARGS", help="The script's own arguments, passed on untouched."),
+]
+Module = Annotated[bool, typer.Option("-m", help="SCRIPT is a module, as for python -m.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of the run's time for probes; 0 probes the first update only.  [default: 0.02]",
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Run folder.  [default: runs/SCRIPT-DATE-TIME]")
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="Credit below this share counts as not reached.  [default: 0.001]"
+    ),
+]
+Lag = Annotated[int | None, typer.Option(metavar="N", help="Steps back that the task needs.")]
+Select = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CODE", help="Ask this rule or family only, such as VG; may be repeated."),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CODE", help="Do not ask this rule or family; may be repeated."),
+]
+
 # Options end at SCRIPT: whatever stands behind it, --help too, belongs to the script.
-@app.command(context_settings={"allow_interspersed_args": False})
+_ENDS_AT_SCRIPT = {"allow_interspersed_args": False}
+
+
+@app.command(context_settings=_ENDS_AT_SCRIPT)
 def run(
     context: typer.Context,
-    script: Annotated[
-        str, typer.Argument(metavar="SCRIPT", help="The training script, or with -m a module.")
-    ],
-    args: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="ARGS", help="The script's own arguments, passed on untouched."),
-    ] = None,
-    module: Annotated[
-        bool, typer.Option("-m", help="SCRIPT is a module, as for python -m.")
-    ] = False,
-    budget: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE",
-            help="Share of the run's time for probes; 0 probes the first update only.",
-        ),
-    ] = 0.02,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Run folder.  [default: runs/SCRIPT-DATE-TIME]"),
-    ] = None,
-    threshold: Annotated[
-        float, typer.Option(metavar="SHARE", help="Credit below this share counts as not reached.")
-    ] = 1e-3,
+    script: Script,
+    args: Args = None,
+    module: Module = False,
+    budget: Budget = None,
+    out: Out = None,
+    threshold: Threshold = None,
+    lag: Lag = None,
+    select: Select = None,
+    ignore: Ignore = None,
 ) -> None:
-    """Run an unchanged training script and see which of its time steps get gradient.
+    """Run an unchanged training script: which of its time steps get gradient, and what is wrong.
 
     Exits with the script's own exit code; 2 if it could not be started.
     """
@@ -73,9 +95,47 @@ def run(
     def chosen() -> None:
         from bptt.cli._run import run
 
-        run(script, args or [], module=module, budget=budget, out=out, threshold=threshold)
+        told = _told(budget=budget, threshold=threshold, lag=lag, select=select, ignore=ignore)
+        run(script, args or [], module=module, out=out, told=told)
 
     context.obj.append(chosen)
+
+
+@app.command(context_settings=_ENDS_AT_SCRIPT)
+def check(
+    context: typer.Context,
+    script: Script,
+    args: Args = None,
+    module: Module = False,
+    updates: Annotated[
+        int, typer.Option(metavar="N", help="Updates after which the script is stopped.")
+    ] = 30,
+    out: Out = None,
+    threshold: Threshold = None,
+    lag: Lag = None,
+    select: Select = None,
+    ignore: Ignore = None,
+) -> None:
+    """Run a few updates of a training script, then stop it: for continuous integration.
+
+    Exits with 1 on a finding of severity error, with the script's own code if it fails, else 0.
+    """
+
+    def chosen() -> None:
+        from bptt.cli._run import check
+
+        told = _told(threshold=threshold, lag=lag, select=select, ignore=ignore)
+        check(script, args or [], module=module, out=out, told=told, updates=updates)
+
+    context.obj.append(chosen)
+
+
+def _told(**options: Any) -> dict[str, Any]:
+    """What was said on the command line; codes may also stand with commas between them."""
+    for name in ("select", "ignore"):
+        words = options.get(name)
+        options[name] = tuple(w for word in words for w in word.split(",")) if words else None
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command()
@@ -89,6 +149,54 @@ def report(
         from bptt.cli._report import report
 
         report(folder)
+
+    context.obj.append(chosen)
+
+
+@app.command()
+def rules(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """List the rules: code, name, and what each says."""
+
+    def chosen() -> None:
+        from bptt.cli._rules import rules
+
+        rules(as_json=json)
+
+    context.obj.append(chosen)
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="A rule's code or name.")],
+) -> None:
+    """Print a rule's page: what it means, why it is bad, what to do."""
+
+    def chosen() -> None:
+        from bptt.cli._rules import explain
+
+        explain(code)
+
+    context.obj.append(chosen)
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The run's folder.")],
+) -> None:
+    """Repeat the update in which something stopped being finite.
+
+    Exits with 0 if it comes about again, 1 if not, 2 if nothing was kept.
+    """
+
+    def chosen() -> None:
+        from bptt.cli._replay import replay
+
+        replay(folder)
 
     context.obj.append(chosen)
 

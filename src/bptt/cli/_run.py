@@ -2,32 +2,27 @@
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bptt._errors import BpttError
-from bptt.cli._script import Script, ScriptError, hide_own_frames
+from bptt.cli._script import Script, ScriptError, exit_code, hide_own_frames
 from bptt.cli._session import Session
-from bptt.doctor import Logbook, RunFolder, Schedule, default_folder
+from bptt.doctor import Logbook, RunFolder, default_folder, read_config
 
 
 def run(
-    name: str,
-    argv: list[str],
-    *,
-    module: bool,
-    budget: float,
-    out: Path | None,
-    threshold: float,
+    name: str, argv: list[str], *, module: bool, out: Path | None, told: dict[str, Any]
 ) -> None:
     """Run the script and let it leave as it would without bptt.
 
-    Before the script starts, an option, folder or script that cannot be used raises `SystemExit`.
+    Before the script starts, an option, configuration, folder or script that cannot be used raises `SystemExit`.
     """
     script = _open_script(name, argv, module)
     session = None
     if os.environ.get("RANK", "0") == "0":  # of several processes of one run the first is watched
-        session = _open_session(name, argv, budget, out, threshold)
+        session = _open_session(name, argv, out, told)
         session.begin()
     try:
         script.run()
@@ -38,6 +33,34 @@ def run(
         raise
     if session is not None:
         session.end(None)
+
+
+def check(
+    name: str,
+    argv: list[str],
+    *,
+    module: bool,
+    out: Path | None,
+    told: dict[str, Any],
+    updates: int,
+) -> None:
+    """Run the script for some updates; exit code 1 on an error, the script's own if it fails."""
+    if updates < 1:
+        _leave(f"updates is {updates}, expected a number of updates, at least 1", 2)
+    script = _open_script(name, argv, module)
+    session = _open_session(name, argv, out, told, updates=updates)
+    session.begin()
+    try:
+        script.run()
+    except BaseException as error:
+        enough = getattr(error, "bptt_enough", False)
+        session.end(None if enough else error)
+        if not enough and exit_code(error) != 0:
+            hide_own_frames()
+            raise
+    else:
+        session.end(None)
+    raise SystemExit(1 if session.errors else 0)
 
 
 def _open_script(name: str, argv: list[str], module: bool) -> Script:
@@ -51,18 +74,17 @@ def _open_script(name: str, argv: list[str], module: bool) -> Script:
 
 
 def _open_session(
-    name: str, argv: list[str], budget: float, out: Path | None, threshold: float
+    name: str,
+    argv: list[str],
+    out: Path | None,
+    told: dict[str, Any],
+    updates: int | None = None,
 ) -> Session:
     try:
-        Schedule(budget)
-        if not 0 < threshold < 1:
-            raise BpttError(
-                f"threshold is {threshold}, expected a number between 0 and 1, such as 1e-3"
-            )
+        config = read_config(Path.cwd()).changed(**told)
         folder = RunFolder(out or default_folder(name))
-        options = {"budget": budget, "threshold": threshold}
-        log = Logbook(folder, script=name, argv=argv, options=options)
-        return Session(log, budget=budget, threshold=threshold)
+        log = Logbook(folder, script=name, argv=argv, options=asdict(config))
+        return Session(log, config, updates=updates)
     except BpttError as error:
         _leave(str(error), 2)
 

@@ -5,12 +5,13 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt.cli._awaken import when_imported
 from bptt.cli._script import exit_code
-from bptt.doctor import Logbook
+from bptt.doctor import Config, Logbook
 
 if TYPE_CHECKING:
     from bptt.doctor import Monitor
@@ -25,13 +26,16 @@ class Session:
 
     Args:
         log: the logbook of the run, with its folder.
-        budget: share of the run's time for probes.
-        threshold: credit below it counts as not reached.
+        config: what the run was told.
+        updates: after how many updates the script is stopped; None lets it run.
     """
 
-    def __init__(self, log: Logbook, *, budget: float, threshold: float) -> None:
+    def __init__(self, log: Logbook, config: Config, *, updates: int | None = None) -> None:
         self.log = log
-        self._options: dict[str, Any] = {"budget": budget, "threshold": threshold}
+        self._options: dict[str, Any] = {
+            each.name: getattr(config, each.name) for each in fields(config)
+        }
+        self._updates = updates
         self._stderr = sys.stderr
         self._pid = os.getpid()
         self._monitor: Monitor | None = None
@@ -67,11 +71,16 @@ class Session:
             self._show()
         self.log.release()
 
+    @property
+    def errors(self) -> bool:
+        """Whether one of the findings is an error."""
+        return any(each["severity"] == "error" for each in self.log.tally.verdict)
+
     def _watch(self) -> None:
         with self._guard():
             from bptt.doctor import Monitor
 
-            self._monitor = Monitor(out=self.log, **self._options)
+            self._monitor = Monitor(out=self.log, stop_after=self._updates, **self._options)
             self._monitor.start()
 
     @contextlib.contextmanager

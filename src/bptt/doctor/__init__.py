@@ -1,31 +1,50 @@
 """The doctor: watches a run, keeps what it saw in a run folder."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bptt.doctor._config import Config, ConfigError, read_config
 from bptt.doctor._folder import RunFolder, RunFolderError, default_folder, read_run
 from bptt.doctor._logbook import Logbook
 from bptt.doctor._schedule import Schedule
 from bptt.doctor._tally import Tally
 
 if TYPE_CHECKING:
+    from bptt.doctor._diagnose import Diagnosis, diagnose
+    from bptt.doctor._keep import ReplayError, describe, replay
     from bptt.doctor._monitor import Monitor
 
 __all__ = [
+    "Config",
+    "ConfigError",
+    "Diagnosis",
     "Logbook",
     "Monitor",
+    "ReplayError",
     "RunFolder",
     "RunFolderError",
     "Schedule",
     "Tally",
     "default_folder",
+    "describe",
+    "diagnose",
+    "read_config",
     "read_run",
+    "replay",
 ]
+
+# These need torch; the command line opens a run folder before the script has imported it.
+_WITH_TORCH = {
+    "Diagnosis": "_diagnose",
+    "Monitor": "_monitor",
+    "ReplayError": "_keep",
+    "describe": "_keep",
+    "diagnose": "_diagnose",
+    "replay": "_keep",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # The monitor needs torch; the command line opens a run folder before the script has imported it.
-    if name == "Monitor":
-        from bptt.doctor._monitor import Monitor
-
-        return Monitor
+    if name in _WITH_TORCH:
+        return getattr(import_module(f"bptt.doctor.{_WITH_TORCH[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

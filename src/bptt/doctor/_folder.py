@@ -5,6 +5,7 @@
 | `flow.jsonl` | one line a probe | appended and flushed |
 | `findings.json` | latest numbers of each site, findings, notes | replaced after each probe |
 | `run.json` | script, arguments, versions, state, exit code, cost | replaced after each probe |
+| `nonfinite.pt` | the update in which something stopped being finite, for `bptt replay` | only if there was one |
 | `fault.txt` | the traceback of a fault in the monitor itself | only if there was one |
 
 A killed process leaves everything up to its last probe. The folder is made private (0700): arguments of a script may
@@ -13,6 +14,7 @@ hold names and paths that are nobody else's business.
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -26,7 +28,8 @@ except ImportError:  # Windows has none; two runs into one folder are then not t
     fcntl = None
 
 FLOW, FINDINGS, RUN, FAULT = "flow.jsonl", "findings.json", "run.json", "fault.txt"
-OWN = (FLOW, FINDINGS, RUN, FAULT)
+KEPT = "nonfinite.pt"
+OWN = (FLOW, FINDINGS, RUN, FAULT, KEPT)
 
 
 class RunFolderError(BpttError):
@@ -132,7 +135,7 @@ class RunFolder:
 
     def _replace(self, name: str, content: dict[str, Any]) -> None:
         # Written aside, then moved: whoever reads while the run goes on finds the old file or the new one, never half.
-        aside = self.path / f".{name}.{os.getpid()}"
+        aside = self.path / f".{name}.{os.getpid()}.{threading.get_ident()}"
         aside.write_text(
             json.dumps(finite(content), allow_nan=False, indent=1) + "\n", encoding="utf-8"
         )
@@ -176,4 +179,18 @@ def read_run(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Tally]:
         except ValueError:
             if n < len(lines):  # only a killed run's last line may be cut short
                 raise RunFolderError(f"{path / FLOW}, line {n} is not JSON") from None
+    tally.verdict = _verdict(path / FINDINGS)
     return run, tally
+
+
+def _verdict(path: Path) -> list[dict[str, Any]]:
+    """The findings of `findings.json`, which a run that was killed early may not have written."""
+    if not path.is_file():
+        return []
+    try:
+        findings = json.loads(path.read_text(encoding="utf-8"))["findings"]
+        return [dict(each, code=str(each["code"])) for each in findings]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{path} is damaged ({type(error).__name__}: {error}); delete it to see the page without findings"
+        ) from None

@@ -5,8 +5,7 @@ import sys
 import threading
 import time
 import traceback
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from types import TracebackType
 from typing import Any
@@ -21,14 +20,28 @@ from torch.optim.optimizer import (
 from torch.utils.hooks import RemovableHandle
 
 from bptt._errors import BpttError
+from bptt.doctor._case import Case
 from bptt.doctor._folder import RunFolder
+from bptt.doctor._gather import MILESTONES
 from bptt.doctor._logbook import Logbook
+from bptt.doctor._process import checked_lag, give_back, leave_in_forked_children, take
+from bptt.doctor._process import optimizer_exists as _optimizer_exists
 from bptt.doctor._schedule import Schedule
+from bptt.doctor._seen import HOOK_SECONDS
+from bptt.doctor._sentinel import MOST_SELDOM
 from bptt.doctor._tally import Record, Tally
+from bptt.doctor._verdict import as_dict
 from bptt.flow import Flow, Recorder
+from bptt.rules import Finding, Options, chosen
 
 PASSES_WITHOUT_STEP = 64
 """Backward passes after which an optimizer that exists but never steps is taken to be unused."""
+
+
+class Enough(BaseException):
+    """Raised into the script once it has run for as many updates as were asked for."""
+
+    bptt_enough = True
 
 
 def _guarded(entry: Callable[..., None]) -> Callable[..., None]:
@@ -65,6 +78,11 @@ class Monitor:
         budget: share of the run's time that probes may take; the first update is always probed.
         out: a run folder to write results to (see `RunFolder`); None keeps them in memory.
         threshold: credit below it counts as not reached.
+        lag: the lag in steps that the task needs, if it is known.
+        select: rules to ask, by code, name or family; all of them if empty.
+        ignore: rules not to ask.
+        options: thresholds of rules, by code and name.
+        stop_after: raise `Enough` after that many updates.
 
     Attributes:
         flow: the last `Flow`, None before the first.
@@ -99,6 +117,11 @@ class Monitor:
         budget: float = 0.02,
         out: str | os.PathLike[str] | Logbook | None = None,
         threshold: float = 1e-3,
+        lag: int | None = None,
+        select: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        options: Mapping[str, Options] | None = None,
+        stop_after: int | None = None,
     ) -> None:
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise BpttError(
@@ -107,7 +130,8 @@ class Monitor:
         self._schedule = Schedule(budget)
         self._recorder = Recorder(model, threshold=threshold)
         self._recorder.on_new_pass = self._new_pass
-        self._optimizer = optimizer
+        self._optimizer, self._stop_after = optimizer, stop_after
+        self._modules = None if model is None else frozenset(id(each) for each in model.modules())
         self.log = out if isinstance(out, Logbook) else _logbook(out, budget, threshold)
         self.flow: Flow | None = None
         self.flows_count = 0
@@ -118,7 +142,25 @@ class Monitor:
         self._active = self._recording = self._inside_step = self._stepped = self._partial = False
         self._stepped_in_backward = False
         self._passes = 0
+        self._sentinel_seconds = 0.0
+        self._looked_at = (
+            0.0,
+            0.0,
+        )  # the time, and the sentinels' seconds, when their cost was last judged
+        self._number = 0  # of the last update that was probed
         self._round: set[int] | None = set()
+        self.case = Case(
+            model,
+            self._recorder._names,
+            rules=chosen(tuple(select), tuple(ignore)),
+            options=options,
+            lag=checked_lag(lag),
+            folder=None if self.log.folder is None else self.log.folder.path,
+            shield=self._shield,
+        )
+        self.case.number = lambda: self._current
+        self.case.sentinel.pass_over = self._hand_pass_over
+        self.case.sentinel.by_hand = self._steps_by_hand
         self._timer: threading.Timer | None = None
         self._handles: list[RemovableHandle] = []
 
@@ -152,13 +194,16 @@ class Monitor:
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
         ]
-        _leave_in_forked_children(self)
+        leave_in_forked_children(self)
+        take(self)
+        self.case.sentinel.start()
         self._start_probe()
 
     def stop(self, state: str = "finished") -> None:
         """Harvest what is pending and remove every hook."""
         if self._active:
             self._harvest_leftovers(state)
+            self._last_word()
             self._detach()
 
     def close(self, state: str = "finished") -> None:
@@ -167,6 +212,16 @@ class Monitor:
         self.log.count(self.updates, self.spent)
         self.log.end(state, fault=self.fault)
         self.log.release()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the rules say by now, the worst first."""
+        return self.case.findings()
+
+    @property
+    def watched(self) -> frozenset[int] | None:
+        """The modules that are watched, by their ids; None for all."""
+        return self._modules
 
     @property
     def tally(self) -> Tally:
@@ -190,6 +245,7 @@ class Monitor:
         if not self._counts(optimizer):
             return
         self._inside_step = self._stepped = True
+        self._timed(self.case.before_step, optimizer)
         if self._round_over(optimizer) and not self._due():
             self._pause()
         elif self._recording and self._recorder.pending:
@@ -203,11 +259,14 @@ class Monitor:
         if self._recording and self._recorder.pending:  # backward ran in a closure, inside step()
             self._harvest(boundary=True)
         self.updates += 1
+        self._timed(self.case.after_step, optimizer, self.updates)
+        self._spare_the_loop()
         if not self._recording:
             if self._due():
                 self._start_probe()
         elif self._round is None and not self._recorder.seen and self._over_budget():
             self._pause()  # nothing recurrent runs at present: stop paying for hooks, look later
+        self._stop_if_enough(self.updates)
 
     @_guarded
     def _new_pass(self) -> None:
@@ -249,8 +308,40 @@ class Monitor:
     # Probes.
 
     def _due(self) -> bool:
+        if self._schedule.budget > 0 and self._current in MILESTONES:
+            return self._number != self._current
         due = self._schedule.due(self.spent, self.flows_count, self.log.elapsed)
         return due and not self._over_budget()
+
+    @property
+    def _current(self) -> int:
+        """Number of the update that is going on."""
+        return (self.updates if self._stepped else self.case.sentinel.hand.passes) + 1
+
+    def _hand_pass_over(self) -> None:
+        """A pass in a loop by hand is over; the next one may be one that every run probes."""
+        if self._steps_by_hand():
+            if not self._recording and self._due():
+                self._start_probe()
+            self._stop_if_enough(self._current - 2)  # the update of this pass is yet to come
+
+    def _stop_if_enough(self, updates: int) -> None:
+        if self._stop_after is not None and updates >= self._stop_after:
+            raise Enough
+
+    def _spare_the_loop(self) -> None:
+        """Where updates are so short that looking at each costs too much, look at less of them."""
+        if self.updates < 32 or self.updates % 16:
+            return
+        sentinel, allowed = self.case.sentinel, max(self._schedule.budget / 2, 0.005)
+        forward, seconds = sentinel.forward, self.log.elapsed - self._looked_at[0]
+        costs = self._sentinel_seconds - self._looked_at[1] + forward.count * HOOK_SECONDS
+        self._looked_at = (self.log.elapsed, self._sentinel_seconds)
+        forward.count = 0
+        if costs > allowed * seconds:
+            if sentinel.stride >= MOST_SELDOM:
+                forward.stop()
+            sentinel.look_less(costs / (allowed * seconds))
 
     def _over_budget(self) -> bool:
         budget = self._schedule.budget
@@ -258,6 +349,8 @@ class Monitor:
 
     @_guarded
     def _start_probe(self, partial: bool = False) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._recorder.forget()  # what came in after the last harvest
         self._spent_before, self._passes, self._partial = self.spent, 0, partial
         self._recording = True
@@ -284,9 +377,11 @@ class Monitor:
     def _keep(self, flow: Flow) -> None:
         self.flow = flow
         self.flows_count += 1
-        known = self._stepped or self.flows_count == 1  # in a loop by hand nobody counts updates
+        number = self._number = self._current if self._stepped else max(self._current - 1, 1)
+        self.case.add(flow, number)
+        self.log.tally.verdict = [as_dict(each) for each in self.case.findings()]
         record: Record = {
-            "update": self.updates + 1 if known else None,
+            "update": number,
             "time": self.log.elapsed,
             "cost": self.spent - self._spent_before,
             **flow.digest(),
@@ -314,6 +409,36 @@ class Monitor:
             if flow.sites or flow.notes:
                 self._keep(flow)
 
+    @_guarded
+    def _last_word(self) -> None:
+        """The run is over: what the rules say of all of it."""
+        self.case.close()
+        self.log.tally.verdict = [as_dict(each) for each in self.case.findings()]
+
+    def _timed(self, call: Callable[..., Any], *args: Any) -> None:
+        began = time.perf_counter()
+        call(*args)
+        self._sentinel_seconds += time.perf_counter() - began
+
+    def _shield(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """For what torch calls inside the training: a fault ends the watching, never the training."""
+
+        @wraps(call)
+        def shielded(*args: Any, **kwargs: Any) -> None:
+            if self.fault is not None or not self._active:
+                return
+            began, spent, hooks = time.perf_counter(), self._own_seconds, self._recorder.seconds
+            try:
+                call(*args, **kwargs)
+            except Exception:
+                self._fail(traceback.format_exc())
+            finally:
+                wall = time.perf_counter() - began
+                self._sentinel_seconds += wall
+                self._own_seconds = spent + wall - (self._recorder.seconds - hooks)
+
+        return shielded
+
     def _fail(self, text: str) -> None:
         self.fault = text
         self._detach()
@@ -324,7 +449,9 @@ class Monitor:
             self._timer.cancel()
         for handle in self._handles:
             handle.remove()
+        self.case.sentinel.stop()
         self._recorder.stop()
+        give_back(self)
 
     def _leave_child(self) -> None:
         """A forked child does not own the run: no hooks, nothing written to the parent's folder."""
@@ -339,23 +466,4 @@ def _logbook(out: str | os.PathLike[str] | None, budget: float, threshold: float
         script=sys.argv[0],
         argv=sys.argv[1:],
         options={"budget": budget, "threshold": threshold},
-    )
-
-
-def _leave_in_forked_children(monitor: Monitor) -> None:
-    weak = weakref.ref(monitor)
-
-    def leave() -> None:
-        if (alive := weak()) is not None and alive._active:
-            alive._leave_child()
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=leave)
-
-
-def _optimizer_exists(base: type[Optimizer] = Optimizer) -> bool:
-    """Whether an optimizer was ever made: its constructor marks its class's `step` as hooked."""
-    return any(
-        getattr(kind.__dict__.get("step"), "hooked", False) or _optimizer_exists(kind)
-        for kind in base.__subclasses__()
     )

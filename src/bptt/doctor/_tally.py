@@ -25,6 +25,7 @@ class Tally:
         self.sites: dict[str, dict[str, Any]] = {}  # latest digest of each site, "update" added
         self.first: dict[str, dict[str, Any]] = {}  # the first one
         self.notes: list[dict[str, str]] = []  # {"subject", "reason"}, each once
+        self.verdict: list[dict[str, Any]] = []  # findings as `findings.json` holds them
         self.probes = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
@@ -48,7 +49,7 @@ class Tally:
             "sites": {
                 name: {key: digest.get(key) for key in kept} for name, digest in self.sites.items()
             },
-            "findings": [],
+            "findings": self.verdict,
             "notes": [
                 *self.notes,
                 *([{"subject": script, "reason": sentence}] if sentence else []),

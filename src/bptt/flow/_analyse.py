@@ -1,24 +1,34 @@
 """From recorded calls to a flow: every chain of calls, layer by layer from the top, is walked back once."""
 
+from collections.abc import Sequence as Several
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from bptt._errors import UnmeasurableError
 from bptt.flow._assemble import Part, assemble, part_of
+from bptt.flow._attribution import factors_of
 from bptt.flow._backward import walk_back
 from bptt.flow._call import Call, StateCall
-from bptt.flow._credit import credit
+from bptt.flow._credit import Credit, credit
 from bptt.flow._flow import Flow, Note
 from bptt.flow._linear import Linearised
 from bptt.flow._own_steps import measure_own
-from bptt.flow._sequence import Sequence, chains, layers, output_grad, tracks
+from bptt.flow._sequence import Sequence, Track, chains, layers, output_grad, site_names, tracks
+from bptt.flow._statistics import of_track, padding_in
 
 
 @torch.no_grad()
 def analyse(
-    calls: list[Call], own: list[StateCall], *, keep: str = "norms", threshold: float = 1e-3
+    calls: list[Call],
+    own: list[StateCall],
+    by_hand: Several[Part] = (),
+    *,
+    keep: str = "norms",
+    threshold: float = 1e-3,
 ) -> Flow:
-    """Measure everything that a gradient came back to."""
+    """Measure everything that a gradient came back to. `by_hand`: what was measured during the pass already."""
     parts: list[Part] = []
     notes: dict[str, str] = {}
     for sequence in chains(calls):
@@ -27,10 +37,11 @@ def analyse(
         except UnmeasurableError as reason:
             notes[sequence.first.name or "the model"] = str(reason)
         _note_links(sequence, notes)
-    for part in parts:
+    for part in [*parts, *by_hand]:
         _note_non_finite(part, notes)
     more, more_notes = measure_own(own, full=keep == "full")
-    flow = assemble(parts + more, threshold)
+    flow = assemble([*parts, *more, *by_hand], threshold)
+    _count_calls(flow, calls)
     notes.update(more_notes)
     flow.notes = [Note(subject, reason) for subject, reason in notes.items()]
     return flow
@@ -38,20 +49,32 @@ def analyse(
 
 def measure_sequence(sequence: Sequence, *, full: bool = False) -> list[Part]:
     """All sites of one chain of calls. Cost: about one backward pass, plus one for the anchors of the credit curve."""
+    if any(call.second_order and not call.is_cell for call in sequence.calls):
+        raise UnmeasurableError(
+            "a backward pass with create_graph=True was differentiated again, and what enters inside the layer's own "
+            "backward is not seen; a loop over the cell is measured exactly"
+        )
     stack, direct = layers(sequence), output_grad(sequence)
     valid = _valid(sequence, len(direct))
     padding = _trailing_constant(stack[0].x)
+    ends = padding_in(stack[0].x) if valid is None else None
     cuts = int(sequence.first.link == "cut")
     found: list[Part] = []
     for layer in reversed(range(len(stack))):
         below = torch.zeros_like(stack[layer].x) if layer else None
         here: list[Part] = []
         for track in tracks(sequence, layer, stack[layer], direct):
-            lin = Linearised(track, sequence.first.autocast or sequence.first.y.dtype)
+            ran_as = sequence.first.autocast or sequence.first.y.dtype
+            lin = Linearised(track, ran_as)
             totals = walk_back(lin, want_dx=layer > 0, full=full)
             inside = None if valid is None else track.in_input_time(valid)
             curve = credit(lin, totals, inside)
+            if not bool(curve.anchors.any()) and not bool(totals.direct.isfinite().all()):
+                curve = _credit_of_a_uniform_gradient(track, ran_as, inside)
             here.append(part_of(track, totals, curve, valid, padding, cuts))
+            at_pad = ends if layer == len(stack) - 1 else None
+            here[-1].statistics = of_track(track, totals, curve.bears, inside, at_pad, ran_as)
+            here[-1].log_factors = factors_of(track, totals, curve.bears, ran_as)
             if below is not None and totals.dx is not None:
                 below += track.in_input_time(totals.dx)
         found[:0] = here
@@ -59,6 +82,32 @@ def measure_sequence(sequence: Sequence, *, full: bool = False) -> list[Part]:
             mask = stack[layer - 1].mask
             direct = below if mask is None else below * mask
     return found
+
+
+def _credit_of_a_uniform_gradient(
+    track: Track, ran_as: torch.dtype, inside: Tensor | None
+) -> Credit:
+    """The credit curve where no sample's gradient is finite: a uniform one enters in the place of each that is not.
+
+    It shows the recurrence along the run's own states, which is where a gradient that overflowed came from.
+    """
+    clean = replace(
+        track,
+        direct=_uniform(track.direct),
+        ends={
+            t: replace(
+                end, h=_uniform(end.h), c=None if end.c is None else end.c.nan_to_num(0, 0, 0)
+            )
+            for t, end in track.ends.items()
+        },
+    )
+    lin = Linearised(clean, ran_as)
+    return credit(lin, walk_back(lin, want_dx=False, full=False), inside)
+
+
+def _uniform(grad: Tensor) -> Tensor:
+    bad = ~grad.isfinite().all(-1, keepdim=True)
+    return torch.where(bad, torch.full_like(grad, grad.shape[-1] ** -0.5), grad)
 
 
 def _valid(sequence: Sequence, steps: int) -> Tensor | None:
@@ -79,6 +128,15 @@ def _trailing_constant(x: Tensor) -> Tensor:
     return (same & (same.sum(0) >= 2)).cpu()
 
 
+def _count_calls(flow: Flow, calls: list[Call]) -> None:
+    """How often each module was called, and how often with a state that was cut off; also where no gradient came."""
+    for site in flow:
+        mine = [call for call in calls if site.name in (call.name, *site_names(call))]
+        if site.statistics is not None and mine:
+            site.statistics.calls = len(mine)
+            site.statistics.cuts = sum(call.link == "cut" for call in mine)
+
+
 def _note_non_finite(part: Part, notes: dict[str, str]) -> None:
     """Say where gradients stop being numbers; the credit curve leaves those samples out."""
     bad = ~part.grad_state.isfinite()
@@ -94,8 +152,7 @@ def _note_links(sequence: Sequence, notes: dict[str, str]) -> None:
     """Say where a chain broke for a reason that the user can mend."""
     call = sequence.first
     if call.link == "altered":
-        operation = call.altered_by.removesuffix("0").removesuffix("Backward")
         notes[call.name] = (
-            f"between its calls the state passes through {operation}; total gradients are exact, "
+            f"between its calls the state passes through {call.altered_by}; total gradients are exact, "
             "but the credit curve stops there. Put the operation into a cell that declares bptt_state to measure it"
         )

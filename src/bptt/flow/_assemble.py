@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bptt.flow._attribution import mean_over_samples
 from bptt.flow._backward import Totals
 from bptt.flow._credit import Credit
 from bptt.flow._flow import Flow, Site
 from bptt.flow._sequence import Track
+from bptt.flow._statistics import Statistics, merged, of_gradients, with_states
+from bptt.flow._theory import UNGATED
 
 
 @dataclass(eq=False)
@@ -34,6 +37,10 @@ class Part:
     cuts: int = 0
     dh: Tensor | None = None
     dc: Tensor | None = None
+    log_factors: Tensor | None = None
+    w_hh: Tensor | None = None
+    statistics: Statistics | None = None
+    states: Statistics | None = None
 
 
 def part_of(
@@ -68,6 +75,7 @@ def part_of(
         cuts=cuts,
         dh=shown(totals.dh),
         dc=shown(totals.dc),
+        w_hh=track.w.w_hh.cpu() if track.kind in UNGATED else None,
     )
 
 
@@ -99,6 +107,9 @@ def _site(parts: list[Part], threshold: float) -> Site:
         cuts=sum(part.cuts for part in parts),
         dh=_beside([part.dh for part in parts]),
         dc=_beside([part.dc for part in parts]),
+        log_factors=_log_factors(parts),
+        statistics=_statistics(parts),
+        w_hh=first.w_hh if all(part.w_hh is first.w_hh for part in parts) else None,
     )
     site.unreached = _unreached(parts, site.horizon)
     return site
@@ -130,6 +141,23 @@ def _log_credit(curves: Several[Credit | None]) -> Tensor | None:
         [F.pad(curve.anchors, (0, longest - len(curve.anchors))) for curve in known]
     )
     return log_sum.sum(0) / count.sum(0)
+
+
+def _statistics(parts: list[Part]) -> Statistics:
+    return merged([part.statistics or _of_own(part) for part in parts])
+
+
+def _of_own(part: Part) -> Statistics:
+    """What can be said of a cell of the user's own: its gradients and, where the graph shows them, its states."""
+    nowhere = torch.zeros_like(part.grad_state, dtype=torch.bool)
+    bears = nowhere if part.credit is None else part.credit.bears
+    found, states = of_gradients(part.grad_state, part.grad_direct, bears, None), part.states
+    return found if states is None else with_states(found, states)
+
+
+def _log_factors(parts: list[Part]) -> Tensor | None:
+    known = [part.log_factors for part in parts if part.log_factors is not None]
+    return mean_over_samples(known) if len(known) == len(parts) else None
 
 
 def _unreached(parts: list[Part], horizon: int | None) -> float | None:

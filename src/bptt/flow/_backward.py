@@ -7,7 +7,6 @@ with the direct gradient `D_t` known. Where a gradient was seen arriving from th
 the one over the other is direct gradient too.
 """
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -16,37 +15,19 @@ from torch import Tensor
 from bptt.cells import State
 from bptt.flow._linear import Linearised
 from bptt.flow._sequence import End
+from bptt.flow._totals import Totals as Totals
+from bptt.flow._totals import joint_norm as joint_norm
+from bptt.flow._totals import norm as norm
 
 EXCESS = {torch.float64: 1e-9, torch.float32: 1e-4}
-"""Excess smaller than this share of the gradient is rounding, not direct gradient."""
-
-
-@dataclass(eq=False)
-class Totals:
-    """Norms `[T, B]` in float64, processing order; the full gradients `[T, B, ·]` where they were asked for."""
-
-    grad_h: Tensor
-    grad_c: Tensor | None
-    grad_state: Tensor
-    dx: Tensor | None
-    dh: Tensor | None
-    dc: Tensor | None
-    direct: Tensor
-    direct_c: dict[int, Tensor]
-
-
-def norm(v: Tensor) -> Tensor:
-    """Euclidean norm over the last axis, summed in float64: squares of small gradients must not underflow."""
-    return torch.linalg.vector_norm(v, dim=-1, dtype=torch.float64)
-
-
-def joint_norm(v: State) -> Tensor:
-    """Norm of a state or costate over all its parts."""
-    return norm(v[0]) if len(v) == 1 else torch.hypot(norm(v[0]), norm(v[1]))
+EXCESS_LOW = 2e-2
+"""Excess smaller than this share of the gradient is rounding of the precision the run had, not direct gradient."""
 
 
 def walk_back(lin: Linearised, *, want_dx: bool, full: bool) -> Totals:
     """Run the recurrence from the last step to the first. `track.direct` gains what entered through the ends."""
+    if lin.native is not None:
+        return lin.native.walk_back(want_dx=want_dx, full=full)
     track, cell = lin.track, lin.cell
     carry: State = tuple(torch.zeros_like(part) for part in track.start)
     carry = (torch.zeros_like(track.direct[0]), *carry[1:])
@@ -80,27 +61,27 @@ def _arrive(
     """The costate at an end, and the direct gradient that entered there (in h, in c)."""
     own_h = carry[0]
     seen_h = _where(end.samples, end.h, own_h)
-    extra_h, dh = _excess(seen_h, own_h), seen_h + direct
+    extra_h, dh = _excess(seen_h, own_h, lin.ran_as), seen_h + direct
     if end.c is None:
         return (dh,), extra_h, None
     own_e = carry[1]
     if end.c_is_total:
         own_c = lin.cell.total_c(here, (dh, own_e), lin.track.w)
         assert own_c is not None
-        extra_c = _excess(end.c, own_c)
+        extra_c = _excess(end.c, own_c, lin.ran_as)
         return (dh, own_e + extra_c), extra_h, extra_c
     seen_c = _where(end.samples, end.c, own_e)
-    return (dh, seen_c), extra_h, _excess(seen_c, own_e)
+    return (dh, seen_c), extra_h, _excess(seen_c, own_e, lin.ran_as)
 
 
 def _where(samples: Tensor | None, seen: Tensor, own: Tensor) -> Tensor:
     return seen if samples is None else torch.where(samples.unsqueeze(-1), seen, own)
 
 
-def _excess(seen: Tensor, own: Tensor) -> Tensor:
+def _excess(seen: Tensor, own: Tensor, ran_as: torch.dtype) -> Tensor:
     """What was seen beyond what the recurrence brings, unless it is within rounding."""
     extra = seen - own
-    real = norm(extra) > EXCESS[seen.dtype] * torch.maximum(norm(seen), norm(own))
+    real = norm(extra) > EXCESS.get(ran_as, EXCESS_LOW) * torch.maximum(norm(seen), norm(own))
     return torch.where(real.unsqueeze(-1), extra, 0)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 from bptt.cells import Weights
 
@@ -56,6 +57,7 @@ class Call:
     autocast: torch.dtype | None = None
     lengths: Tensor | None = None
     grads: dict[str, Tensor] = field(default_factory=dict)
+    nodes: list[tuple[Node, int]] = field(default_factory=list)
     previous: "Call | None" = None
     next: "Call | None" = None
     link: str = "start"
@@ -76,7 +78,7 @@ class Call:
     @property
     def nbytes(self) -> int:
         """Memory that this record holds beyond the model's own."""
-        return self.y.numel() * self.y.element_size()
+        return self.y.numel() * self.y.element_size() + self.x.numel() * self.x.element_size()
 
 
 @dataclass(eq=False)

@@ -67,7 +67,9 @@ def credit(lin: Linearised, totals: Totals, valid: Tensor | None = None) -> Cred
         return Credit(
             torch.zeros(track.steps).double(), torch.zeros(track.steps).double(), bears.cpu()
         )
-    log_norms = _push_back(lin, totals, taus)
+    log_norms = None if lin.native is None else lin.native.push_back(totals, taus)
+    if log_norms is None:
+        log_norms = _push_back(lin, totals, taus)
     return by_lag(log_norms, taus, bears)
 
 

@@ -14,6 +14,7 @@ from bptt._errors import FlowFileError
 from bptt.flow._flow import Flow, Note, Site
 
 VERSION = 1
+KEPT = [each.name for each in fields(Site) if each.name != "statistics"]
 
 
 def to_dict(flow: Flow) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def to_dict(flow: Flow) -> dict[str, Any]:
     return {
         "version": VERSION,
         "threshold": flow.threshold,
-        "sites": [{f.name: _plain(getattr(site, f.name)) for f in fields(Site)} for site in flow],
+        "sites": [{name: _plain(getattr(site, name)) for name in KEPT} for site in flow],
         "notes": [{"subject": note.subject, "reason": note.reason} for note in flow.notes],
     }
 
@@ -39,15 +40,19 @@ def from_dict(data: Any) -> Flow:
             Site(**{name: _restored(value) for name, value in site.items()})
             for site in data["sites"]
         ]
+        if not all(isinstance(site.grad_h, Tensor) for site in sites):
+            raise ValueError("grad_h is not a tensor")
         notes = [Note(**note) for note in data["notes"]]
         return Flow({site.name: site for site in sites}, notes, data["threshold"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as damage:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as damage:
         raise FlowFileError(f"damaged flow: {damage}") from damage
 
 
 def save(flow: Flow, path: Any) -> None:
     """Write aside, flush, rename: a reader sees the old file or the new one."""
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FlowFileError(f"{path}: the folder {path.parent} does not exist; make it first")
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -70,7 +75,7 @@ def load_flow(path: Any) -> Flow:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise FlowFileError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FlowFileError(f"{path}: damaged, it is not JSON ({error})") from error
     return from_dict(data)
 

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from bptt._errors import BpttError
+from bptt.flow._attribution import Attribution, attribution
+from bptt.flow._statistics import Statistics
+from bptt.flow._theory import Theory
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,14 @@ class Site:
         grad_c: the same of `dL/dc_t` for an LSTM, else None.
         grad_state: `[T, B]` norms of the costate, the gradient handed from step to step.
         grad_direct: `[T, B]` norms of the part of `dL/dh_t` that enters at step t from above; None if not known.
-        log_credit: `[T]` natural logarithm of the credit curve; NaN at lags that no anchor measures; None if not
-            measured. unreached: share of input steps that no loss term reaches with credit at or above the threshold.
-            reverse: whether the recurrence runs from the last step to the first. cuts: calls that received a state
-            without its gradient (a detach). dh: `[T, B, H]` the total gradient itself, only with `keep="full"`; `dc`
-            likewise.
+        log_credit: `[T]` natural logarithm of the credit curve; NaN at lags that no anchor measures; None if unknown.
+        unreached: share of input steps that no loss term reaches with credit at or above the threshold.
+        reverse: whether the recurrence runs from the last step to the first.
+        cuts: calls that received a state without its gradient (a detach).
+        dh: `[T, B, H]` the total gradient itself, only with `keep="full"`; `dc` likewise.
+        log_factors: `[F, T-1]` what `attribution` names.
+        w_hh: the recurrent weights, only of cells without gates.
+        statistics: of states and gates; not kept in files.
     """
 
     name: str
@@ -58,6 +64,19 @@ class Site:
     cuts: int = 0
     dh: Tensor | None = None
     dc: Tensor | None = None
+    log_factors: Tensor | None = None
+    w_hh: Tensor | None = None
+    statistics: Statistics | None = None
+
+    @property
+    def attribution(self) -> Attribution | None:
+        """The split of each step's gain into weights, slope and gates; None for a cell of the user's own."""
+        return None if self.log_factors is None else attribution(self.kind, self.log_factors)
+
+    @property
+    def theory(self) -> Theory | None:
+        """What the eigenvalues and singular values of `W_hh` say about the credit curve; None for gated cells."""
+        return None if self.w_hh is None else Theory.of(self.w_hh, self.steps)
 
     @property
     def steps(self) -> int:
@@ -121,8 +140,10 @@ class Site:
         Args:
             length: K, the number of steps that the gradient is let through, at least 1.
         """
-        if length < 1:
-            raise BpttError(f"length={length}: expected a truncation length of at least 1 step")
+        if not isinstance(length, int) or length < 1:
+            raise BpttError(
+                f"length={length}: expected a truncation length, a whole number of steps of at least 1"
+            )
         if self.log_credit is None or self.log_credit[0].isnan():
             return None
         measured = self.log_credit[: self.lags + 1]
@@ -134,16 +155,16 @@ class Site:
         horizon = self.horizon
         if horizon is None:
             return "not measured"
+        if self.steps == 1:
+            return "1 step only"
         if self.lags == 0:
-            return (
-                f"0 steps: the loss enters at the first of {self.steps}"
-                if self.steps > 1
-                else "1 step only"
-            )
+            return f"0 steps: the loss enters at the first of {self.steps}"
+        before = f"{self.lags + 1} steps"
+        reached = f"all {before}" if horizon == self.lags else f"{horizon} of {before}"
         return (
-            f"all {self.lags + 1} steps"
-            if horizon == self.lags
-            else f"{horizon} of {self.lags + 1} steps"
+            reached
+            if self.lags + 1 == self.steps
+            else f"{reached} up to the last loss, of {self.steps}"
         )
 
 
@@ -188,7 +209,7 @@ class Flow:
         return digest(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-able numbers, lists and strings; `Flow.from_dict` reads it back without loss."""
+        """Everything as JSON-able numbers, lists and strings; `save` writes it, `bptt.load_flow` reads it back."""
         from bptt.flow._files import to_dict
 
         return to_dict(self)

@@ -6,6 +6,7 @@ import torch
 
 from bptt._errors import UnmeasurableError
 from bptt.cells import CELLS, State, at
+from bptt.flow._native import Native
 from bptt.flow._sequence import Track
 
 CHUNK_BYTES = 192 * 2**20
@@ -23,16 +24,13 @@ class Linearised:
     """
 
     def __init__(self, track: Track, ran_as: torch.dtype) -> None:
-        self.track, self.cell = track, CELLS[track.kind]
+        self.track, self.cell, self.ran_as = track, CELLS[track.kind], ran_as
         self._tolerance = TOLERANCE.get(ran_as, LOW_PRECISION_TOLERANCE)
         per_step = track.y[0].numel() * track.y.element_size() * (4 * len(self.cell.gate_names) + 8)
         self.chunk = max(1, min(track.steps, CHUNK_BYTES // max(per_step, 1)))
         self._starts: list[State] = [track.start]
         self._kept: tuple[int, Any] | None = None
-        if self.cell.parts > 1 and self.chunk < track.steps:
-            for t0, t1 in self.chunks()[:-1]:
-                gates = self._gates(t0, t1)
-                self._starts.append((track.y[t1 - 1], gates.c[-1]))
+        self.native = Native.of(track) if ran_as == track.y.dtype else None
 
     def chunks(self) -> list[tuple[int, int]]:
         """`(t0, t1)` of each chunk, in time order."""
@@ -56,8 +54,16 @@ class Linearised:
         if self.cell.parts == 1:
             start: State = track.start if t0 == 0 else (track.y[t0 - 1],)
         else:
-            start = self._starts[t0 // self.chunk]
+            start = self._start(t0 // self.chunk)
         return self.cell.gates(track.x[t0:t1], start, track.y[t0:t1], track.w)
+
+    def _start(self, number: int) -> State:
+        """The state before a chunk: its `c` is known only from running through the chunks before it."""
+        while len(self._starts) <= number:
+            t0, t1 = self.chunks()[len(self._starts) - 1]
+            gates = self._gates(t0, t1)
+            self._starts.append((self.track.y[t1 - 1], gates.c[-1]))
+        return self._starts[number]
 
     def _check(self, gates: Any, t0: int, t1: int) -> None:
         """Step from some of the known states by the cell's formula, and compare with where the run arrived."""

@@ -5,36 +5,51 @@ import weakref
 
 from torch import nn
 
-from bptt.flow._call import kind_of
-
 
 class Names:
     """Names modules by their path; with no model given, the owner is looked for among all living modules."""
 
     def __init__(self, model: nn.Module | None = None) -> None:
         self._known: dict[int, tuple[weakref.ref[nn.Module], str]] = {}
+        self._met: list[weakref.ref[nn.Module]] = []
         self._search = model is None
         if model is not None:
             self._add(model)
 
+    def meet(self, module: nn.Module) -> None:
+        """A module that will be named later: two models whose paths clash are then both named after their classes."""
+        if self._path(module) is None and all(weak() is not module for weak in self._met):
+            self._met.append(weakref.ref(module))
+
     def __call__(self, module: nn.Module) -> str:
         """The module's path, `""` for a model that is itself the recurrent module."""
         if self._path(module) is None:
-            if self._search:
-                parents = _parents()
-                self._add(_owner(module, parents), _several_owners(parents))
-            else:
-                self._add(module)
+            self.meet(module)
+            self._name_all() if self._search else self._add(module)
         return self._path(module) or ""
+
+    def _name_all(self) -> None:
+        """Name the modules that were met, by their owners."""
+        alive = [module for weak in self._met if (module := weak()) is not None]
+        parents, self._met = _parents(), []
+        owners = {id(owner): owner for owner in (_owner(module, parents) for module in alive)}
+        paths = [
+            name
+            for owner in owners.values()
+            for name, each in owner.named_modules()
+            if any(each is module for module in alive)
+        ]
+        for owner in owners.values():
+            self._add(owner, clash=len(set(paths)) < len(paths))
 
     def _path(self, module: nn.Module) -> str | None:
         weak, path = self._known.get(id(module), (None, ""))
         return path if weak is not None and weak() is module else None
 
-    def _add(self, model: nn.Module, several: bool = False) -> None:
+    def _add(self, model: nn.Module, clash: bool = False) -> None:
         fresh = [(name, each) for name, each in model.named_modules() if self._path(each) is None]
         taken = {path for weak, path in self._known.values() if weak() is not None}
-        clash = several or any(name in taken for name, _ in fresh)
+        clash = clash or any(name in taken for name, _ in fresh)
         for name, module in fresh:
             path = f"{type(model).__name__}.{name}".rstrip(".") if clash else name
             path = _unique(path, taken)
@@ -48,33 +63,21 @@ def _unique(path: str, taken: set[str]) -> str:
     return next(name for n in range(2, len(taken) + 3) if (name := f"{path}#{n}") not in taken)
 
 
-class Parents(dict[int, nn.Module]):
-    """Which living module holds which, by the held module's id; and all recurrent modules among them."""
+def _parents() -> dict[int, nn.Module]:
+    """Which living module holds which, by the held module's id.
 
-    recurrent: list[nn.Module]
-
-
-def _parents() -> Parents:
-    """Types are asked, not instances: `isinstance` would wake lazy proxies that scripts may hold."""
-    parents = Parents()
-    parents.recurrent = []
-    gc.collect()  # models that a script has done with are no owners
+    Types are asked, not instances: `isinstance` would wake lazy proxies that scripts may hold.
+    """
+    parents: dict[int, nn.Module] = {}
     for thing in gc.get_objects():
         if issubclass(type(thing), nn.Module) and "_modules" in thing.__dict__:
-            if kind_of(thing) is not None:
-                parents.recurrent.append(thing)
             for child in thing.__dict__["_modules"].values():
                 if child is not None:
                     parents.setdefault(id(child), thing)
     return parents
 
 
-def _several_owners(parents: Parents) -> bool:
-    """Whether more than one model has recurrent modules; their sites are then named after their classes, too."""
-    return len({id(_owner(module, parents)) for module in parents.recurrent}) > 1
-
-
-def _owner(module: nn.Module, parents: Parents) -> nn.Module:
+def _owner(module: nn.Module, parents: dict[int, nn.Module]) -> nn.Module:
     """The outermost living module that holds this one."""
     top, seen = module, {id(module)}
     while id(top) in parents and id(parents[id(top)]) not in seen:

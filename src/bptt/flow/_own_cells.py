@@ -1,4 +1,4 @@
-"""Cells that users wrote themselves: a module whose own output comes back as its input.
+"""Cells that users wrote themselves and whose state they declare.
 
 A cell declares its state with a class attribute that maps the argument of `forward` that holds the state before the
 step to the place of the state after it in what `forward` returns:
@@ -6,8 +6,8 @@ step to the place of the state after it in what `forward` returns:
     class MyCell(nn.Module):
         bptt_state = {"h": 0}
 
-A module that declares nothing is recognised when a tensor it returned is given to its next call. Its total gradients
-are then exact, but its steps are not run again, so its credit curve is not measured.
+Each step is run again after the pass, on the inputs it had. A cell that declares nothing is found in the autograd graph
+instead (`_by_hand`).
 """
 
 import inspect
@@ -19,10 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from bptt._errors import BpttError
-from bptt.flow._call import StateCall, kind_of
+from bptt.flow._call import StateCall
 from bptt.flow._names import Names
-
-CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class Made(NamedTuple):
@@ -39,47 +37,25 @@ class OwnCells:
 
     def __init__(self, names: Names, watch: Callable[[Tensor, StateCall, str], None]) -> None:
         self._names, self._watch = names, watch
-        self._plain: dict[int, bool] = {}
         self.clear()
 
     def clear(self) -> None:
         """Forget the calls of one flow."""
         self._calls: list[StateCall] = []
         self._made: dict[int, Made] = {}
-        self._recurrent: set[int] = set()
         self.seen = False
 
     def take(self) -> list[StateCall]:
         """What was recorded; the recorder forgets it next."""
         return self._calls
 
-    def known(self, module: nn.Module) -> None:
-        """A module that is measured by other means; what contains it is not a cell."""
-        self._recurrent.add(id(module))
-
     def after(
         self, module: nn.Module, args: Any, kwargs: Any, output: Any, rng: Tensor | None
     ) -> None:
         """Look at one call of a module that is none of torch's recurrent ones. `rng`: the generator before the call."""
         declared = getattr(module, "bptt_state", None)
-        if declared is None and not self._may_be_cell(module, args, kwargs):
-            return
-        if not torch.is_grad_enabled():
-            return
-        if declared is not None:
+        if declared is not None and torch.is_grad_enabled():
             self._declared(module, declared, args, kwargs, output, rng)
-        else:
-            self._recognised(module, args, kwargs, output)
-
-    def _may_be_cell(self, module: nn.Module, args: Any, kwargs: Any) -> bool:
-        plain = self._plain.get(id(module))
-        if plain is None:
-            plain = isinstance(module, CONTAINERS) or next(module.parameters(), None) is None
-            self._plain[id(module)] = plain
-        if plain or len(args) + len(kwargs) < 2:
-            return False
-        inside = (each for each in module.modules() if each is not module)
-        return not any(id(e) in self._recurrent or kind_of(e) is not None for e in inside)
 
     def _declared(
         self,
@@ -119,32 +95,6 @@ class OwnCells:
         if made is not None and made.call is not None:
             self._chain(made.call, call)
         self._remember(after[0], module, 0, call)
-
-    def _recognised(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        returned = output if isinstance(output, tuple | list) else (output,)
-        given = [each for each in [*args, *kwargs.values()] if isinstance(each, Tensor)]
-        chained = -1
-        for state in given if len(given) > 1 else ():
-            made = self._made_by(state, module)
-            if made is None or made.place >= len(returned):
-                continue
-            after = returned[made.place]
-            if not isinstance(after, Tensor) or not after.requires_grad:
-                continue
-            self.seen, chained = True, made.place
-            self._recurrent.add(id(module))
-            earlier = made.call or self._record(self._undeclared(module, state), (state,))
-            call = self._record(self._undeclared(module, after), (after,))
-            self._chain(earlier, call)
-            self._remember(after, module, made.place, call)
-            break
-        for place, each in enumerate(returned):
-            if place != chained and isinstance(each, Tensor) and each.requires_grad:
-                self._remember(each, module, place, None)
-
-    def _undeclared(self, module: nn.Module, after: Tensor) -> StateCall:
-        name = self._names(module) or type(module).__name__
-        return StateCall(module, name, None, after_copy((after,)), None)
 
     def _record(self, call: StateCall, after: tuple[Tensor, ...]) -> StateCall:
         self._calls.append(call)

@@ -12,6 +12,7 @@ from bptt.flow._backward import EXCESS, norm
 from bptt.flow._call import StateCall
 from bptt.flow._credit import Credit, anchors, bearing, by_lag
 from bptt.flow._own_cells import versions
+from bptt.flow._push import flat, push_back, rows
 
 
 def measure_own(calls: list[StateCall], *, full: bool) -> tuple[list[Part], dict[str, str]]:
@@ -21,19 +22,12 @@ def measure_own(calls: list[StateCall], *, full: bool) -> tuple[list[Part], dict
     for chain in _chains(calls):
         first = chain[0]
         walked = None
-        if first.declared is None:
+        try:
+            walked = _walk(chain)
+        except UnmeasurableError as reason:
             notes[first.name] = (
-                f"{type(first.module).__name__} is a cell of your own: total gradients are exact, the credit curve is "
-                'not measured. Declare its state to have it: bptt_state = {"h": 0}, the argument of forward that holds '
-                "the state, and the place of the new state in what forward returns"
+                f"total gradients are exact, the credit curve is not measured: {reason}"
             )
-        else:
-            try:
-                walked = _walk(chain)
-            except UnmeasurableError as reason:
-                notes[first.name] = (
-                    f"total gradients are exact, the credit curve is not measured: {reason}"
-                )
         parts.append(_part(chain, walked, full))
     return parts, notes
 
@@ -54,15 +48,10 @@ def _chains(calls: list[StateCall]) -> list[list[StateCall]]:
     return found
 
 
-def _rows(tensor: Tensor) -> Tensor:
-    """A state as `[B, H]`; one without a batch axis is one sample."""
-    return tensor.reshape(1, -1) if tensor.dim() < 2 else tensor.flatten(1)
-
-
 def _seen(call: StateCall, part: int) -> Tensor:
     """The total gradient that arrived at one part of the state after the step."""
     grad, state = call.grads.get("hc"[part]), call.after[part]
-    return _rows(torch.zeros_like(state) if grad is None else grad.reshape(state.shape))
+    return rows(torch.zeros_like(state) if grad is None else grad.reshape(state.shape))
 
 
 def _part(chain: list[StateCall], walked: "Walked | None", full: bool) -> Part:
@@ -100,21 +89,18 @@ def _walk(chain: list[StateCall]) -> Walked:
     costates, direct = [], []
     for step in reversed(steps):
         seen = _seen(step.call, 0)
-        direct.append(_excess(seen, _rows(carry[0])))
+        direct.append(_excess(seen, rows(carry[0])))
         costate = (seen.reshape(carry[0].shape), *carry[1:])
-        costates.append(_flat(costate))
+        costates.append(flat(costate))
         carry = step.pull(costate)
     entering = torch.stack(direct[::-1])
     sizes = norm(entering)
     bears = bearing(sizes)
     taus = anchors(bears)
-    log_norms = _push_back(steps, entering / sizes.clamp(min=1e-300).unsqueeze(-1), taus)
+    zeros = [torch.zeros_like(part) for part in chain[0].after]
+    given = [(each.to(zeros[0].dtype).reshape(zeros[0].shape), *zeros[1:]) for each in entering]
+    log_norms = push_back(lambda t, v: steps[t].pull(v), given, taus)
     return Walked(norm(torch.stack(costates[::-1])), sizes, by_lag(log_norms, taus, bears))
-
-
-def _flat(state: tuple[Tensor, ...]) -> Tensor:
-    """All parts of a state side by side, `[B, S]`."""
-    return torch.cat([_rows(part) for part in state], -1)
 
 
 def _excess(seen: Tensor, own: Tensor) -> Tensor:
@@ -122,25 +108,6 @@ def _excess(seen: Tensor, own: Tensor) -> Tensor:
     extra = seen - own
     real = norm(extra) > EXCESS.get(seen.dtype, 1e-2) * torch.maximum(norm(seen), norm(own))
     return torch.where(real.unsqueeze(-1), extra, 0)
-
-
-def _push_back(steps: list["Step"], entering: Tensor, taus: Tensor) -> Tensor:
-    """`log ‖v_t‖` of every anchor, `[T, A, B]`, rescaled to norm 1 at every step."""
-    out = torch.full((len(steps), *taus.shape), float("nan"), dtype=torch.float64)
-    for a, tau in enumerate(taus):
-        v = tuple(torch.zeros_like(part) for part in steps[0].call.after)
-        scale = torch.zeros(len(tau), dtype=torch.float64)
-        for t in reversed(range(int(tau.max()) + 1)):
-            here = (tau == t).unsqueeze(-1)
-            fresh = torch.where(here, entering[t].to(v[0].dtype), _rows(v[0])).reshape(v[0].shape)
-            v, scale = (fresh, *v[1:]), torch.where(tau == t, 0.0, scale)
-            size = norm(_flat(v))
-            out[t, a] = size.log() + scale
-            factor = torch.where((size > 0) & size.isfinite(), size, 1.0)
-            v = tuple((_rows(p) / factor.unsqueeze(-1)).to(p.dtype).reshape(p.shape) for p in v)
-            scale = scale + factor.log()
-            v = steps[t].pull(v)
-    return out
 
 
 class Step:

@@ -20,7 +20,7 @@ def probe(
     *,
     keep: Keep = "norms",
     threshold: float = 1e-3,
-    lengths: Tensor | None = None,
+    lengths: Any = None,
 ) -> Iterator[Flow]:
     """Measure the gradient flow of the update that runs inside the `with` block.
 
@@ -29,10 +29,10 @@ def probe(
     before an optimizer's step inside it. The block's losses, gradients and random numbers are those it has without.
 
     Args:
-        model: any module that calls `nn.RNN`, `nn.GRU`, `nn.LSTM`, their cells, or a cell that declares `bptt_state`.
+        model: any module that calls `nn.RNN`, `nn.GRU`, `nn.LSTM` or their cells, or that loops over steps by hand.
         keep: `"norms"`, or `"full"` for the gradients themselves, `[T, B, H]` a site.
         threshold: what is left of the gradient at its horizon.
-        lengths: `[B]` steps of each sample of a padded batch; packed input states its own.
+        lengths: `[B]` steps of each sample of a padded batch, as a tensor or a list; packed input states its own.
 
     Raises:
         NoRecurrenceError: no recurrent module was called in the block.
@@ -53,6 +53,7 @@ def probe(
     """
     if not isinstance(model, nn.Module):
         raise BpttError(f"probe takes a torch.nn.Module, not {type(model).__name__}")
+    lengths = None if lengths is None else _as_lengths(lengths)
     flow, recorder = (
         Flow(threshold=threshold),
         Recorder(model, keep=keep, threshold=threshold, lengths=lengths),
@@ -81,13 +82,21 @@ def probe(
         _explain_nothing(model, recorder)
 
 
+def _as_lengths(lengths: Any) -> Tensor:
+    """`[B]` positive whole numbers, or a sentence on what they are instead."""
+    given = torch.as_tensor(lengths)
+    if given.dim() != 1 or given.is_floating_point() or not bool((given > 0).all()):
+        raise BpttError(f"lengths={lengths}: expected one positive whole number a sample, [B]")
+    return given
+
+
 def _explain_nothing(model: nn.Module, recorder: Recorder) -> None:
     name = type(model).__name__
     if not recorder.seen:
         raise NoRecurrenceError(
-            f"no recurrent module was called in {name}: bptt sees nn.RNN, nn.GRU, nn.LSTM, their "
-            "cells, and modules that declare bptt_state. Call the model inside the block, or declare "
-            'your own cell: bptt_state = {"h": 0}'
+            f"no recurrent module was called in {name}: bptt sees nn.RNN, nn.GRU, nn.LSTM and their "
+            "cells where they are called as modules, model(x), and loops by hand that a backward pass goes through. "
+            "Call the model inside the block"
         )
     raise NoGradientError(
         f"a recurrent module of {name} was called, but no gradient came back to it: call backward() on a loss that "
@@ -102,11 +111,12 @@ def measure(
     loss: Callable[[Any], Tensor],
     keep: Keep = "norms",
     threshold: float = 1e-3,
-    lengths: Tensor | None = None,
+    lengths: Any = None,
 ) -> Flow:
-    """Measure the gradient flow of one forward and backward pass, and leave no trace of it.
+    """Measure the gradient flow of one forward and backward pass, and leave no trace of it in the model.
 
-    Parameters, their `.grad`, buffers, and random-number streams are afterwards what they were.
+    Its parameters, their `.grad`, its buffers, and torch's random-number streams are afterwards what they were. What
+    `loss` itself changes, and gradients of tensors outside the model, are the caller's.
 
     Args:
         model: as for `probe`.

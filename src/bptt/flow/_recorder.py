@@ -1,28 +1,36 @@
 """The recorder: forward hooks that write down the calls of recurrent modules, and where their gradients arrive."""
 
 import time
-import weakref
+from collections import deque
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.hooks import RemovableHandle
 
 from bptt._errors import BpttError
 from bptt.flow._analyse import analyse
+from bptt.flow._announce import Root, listen, unlisten
+from bptt.flow._by_hand import ByHand
 from bptt.flow._call import Call, StateCall, kind_of
 from bptt.flow._capture import capture, link
 from bptt.flow._flow import Flow, Note
+from bptt.flow._guest import elsewhere, unnoticed
 from bptt.flow._names import Names
 from bptt.flow._own_cells import OwnCells
+from bptt.flow._runs import Run
 from bptt.flow._watch import watch
 
 Keep = Literal["norms", "full"]
 LIMIT = 512 * 2**20
-"""Bytes of copies held for one flow; micro-batches beyond it are left out, and the flow says so."""
+"""Bytes held for one flow. Micro-batches beyond it are left out, and the flow says so; calls that no gradient has come
+back to, such as an evaluation's, make room for later ones."""
+TAILS = 8
+"""Calls of a module among whose final states the given state of its next call is looked for."""
 
 
 def hook(method: Callable[..., None]) -> Callable[..., None]:
@@ -63,51 +71,54 @@ class Recorder:
     ) -> None:
         if keep not in ("norms", "full"):
             raise BpttError(f'keep={keep!r}: expected "norms" or "full"')
-        if not 0 < threshold < 1:
+        if not (isinstance(threshold, float | int) and 0 < threshold < 1):
             raise BpttError(
-                f"threshold={threshold}: expected a number between 0 and 1, such as 1e-3"
+                f"threshold={threshold!r}: expected a number between 0 and 1, such as 1e-3"
             )
         self.keep, self.threshold, self.seconds = keep, threshold, 0.0
         self.fault: Exception | None = None
         self.on_new_pass: Callable[[], None] | None = None
         self._model, self._lengths, self._names = model, lengths, Names(model)
         self._own = OwnCells(self._names, self._watch)
+        self._by_hand = ByHand(model, self._names)
         self._handles: list[RemovableHandle] = []
+        self._notice: Callable[[], Any] = bool
+        self._inside: set[int] | None = None
         self._rng: dict[int, Tensor] = {}
         self._clear()
 
     def _clear(self) -> None:
         self._calls: list[Call] = []
         self._notes: dict[str, str] = {}
-        self._tails: dict[int, tuple[weakref.ref[Tensor], Call]] = {}
+        self._tails: dict[int, deque[Call]] = {}
         self._copies: dict[int, Any] = {}
         self._watching: list[RemovableHandle] = []
         self._bytes, self._left_out = 0, 0
         self.pending = self.seen = False
         self._own.clear()
+        self._by_hand.clear()
 
     def start(self) -> None:
         """Install the hooks."""
         if self._handles:
             return
-        if self._model is None:
-            add_pre = global_hooks.register_module_forward_pre_hook
-            add = global_hooks.register_module_forward_hook
-            self._handles = [add_pre(self._before), add(self._after, with_kwargs=True)]
-            return
-        for module in self._model.modules():
-            self._handles += [
-                module.register_forward_pre_hook(self._before),
-                module.register_forward_hook(self._after, with_kwargs=True, prepend=True),
-            ]
+        listen(self._pass_begins)
+        # Hooks of the process, not of the modules: a copied or saved model must not carry the recorder along.
+        self._inside = None if self._model is None else {id(each) for each in self._model.modules()}
+        add_pre = global_hooks.register_module_forward_pre_hook
+        add = global_hooks.register_module_forward_hook
+        self._handles = [add_pre(self._before), add(self._after, with_kwargs=True)]
+        self._notice = unnoticed(self._handles)
 
     def stop(self) -> None:
         """Remove the hooks; what was recorded stays until it is harvested."""
+        unlisten(self._pass_begins)
         for handle in self._handles:
             handle.remove()
             # torch keeps a hook's flags beyond its removal, and then takes slower paths as if it were there.
             global_hooks._global_forward_hooks_with_kwargs.pop(handle.id, None)
         self._handles = []
+        self._notice()
 
     def forget(self) -> None:
         """Drop what was recorded."""
@@ -137,12 +148,20 @@ class Recorder:
                 f"{self._left_out} further calls of this update were left out: "
                 f"the copies of the states had reached {LIMIT >> 20} MiB"
             )
-        calls, own, notes = self._calls, self._own.take(), self._notes
+        own, notes = self._own.take(), self._notes | self._by_hand.notes
+        by_hand, measured = self._by_hand.parts, self._by_hand.measured
+        calls = [call for call in self._calls if id(call.module) not in measured]
+        for call in calls:
+            alone = type(call.module).__name__ if call.is_cell else ""
+            call.name = self._names(call.module) or alone
         waiting = [call for call in calls if call.fresh and not call.grads]
         watching = self._watching
         self._clear()
         self._wait_for(waiting, watching)
-        flow = analyse(calls, own, keep=self.keep, threshold=self.threshold)
+        with (
+            _disable_current_modes()
+        ):  # counters and profilers of the script's see its own operations alone
+            flow = analyse(calls, own, by_hand, keep=self.keep, threshold=self.threshold)
         flow.notes.extend(Note(subject, reason) for subject, reason in notes.items())
         return flow
 
@@ -157,18 +176,19 @@ class Recorder:
 
     @hook
     def _before(self, module: nn.Module, args: Any) -> None:
-        if torch.compiler.is_compiling():
+        if elsewhere() or self._outside(module):
             return
         if module.training and _draws(module):
-            self._rng[id(module)] = _rng_state(next(module.parameters()).device)
+            self._rng[id(module)] = _rng_state(module)
 
     @hook
     def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        if torch.compiler.is_compiling():
+        if elsewhere() or self._outside(module):
             return
         self._note_opaque(module)
         kind, rng = kind_of(module), self._rng.pop(id(module), None)
         if kind is None:
+            self._by_hand.saw(module)
             self._own.after(module, args, kwargs, output, rng)
             self.seen = self.seen or self._own.seen
             return
@@ -182,13 +202,56 @@ class Recorder:
         if self._bytes > LIMIT and self.pending:
             self._left_out += 1
             return
-        call = capture(module, kind, self._names(module), args, kwargs, output, rng, self._copies)
+        while self._bytes > LIMIT:
+            self._drop_oldest()
+        self._names.meet(module)
+        try:
+            call = capture(module, kind, "", args, kwargs, output, rng, self._copies)
+        except Exception as reason:  # an unforeseen subclass must not end the rest's measurement
+            self._notes[type(module).__name__] = str(reason)
+            self._own.after(module, args, kwargs, output, rng)
+            return
         call.lengths = self._lengths
-        self._own.known(module)
-        link(call, args, kwargs, self._tails)
+        link(call, args, kwargs, self._tails.setdefault(id(module), deque(maxlen=TAILS)))
         self._calls.append(call)
         self._bytes += call.nbytes
         self._watch_outputs(call, output)
+
+    def _outside(self, module: nn.Module) -> bool:
+        return self._inside is not None and id(module) not in self._inside
+
+    def _drop_oldest(self) -> None:
+        oldest = self._calls.pop(0)
+        self._bytes -= oldest.nbytes
+        oldest.nodes, oldest.next = [], None
+        for call in self._calls:
+            call.previous = None if call.previous is oldest else call.previous
+
+    def _pass_begins(self, roots: list[Root]) -> Callable[[], None] | None:
+        """A backward pass begins: what it returns is called when the pass is over."""
+        runs: list[Run] = []
+        self._look(roots, runs)
+        return partial(self._pass_ends, runs) if runs else None
+
+    @hook
+    def _look(self, roots: list[Root], runs: list[Run]) -> None:
+        if self.pending and self._by_hand.parts and self.on_new_pass is not None:
+            self.on_new_pass()
+            if not self._handles:
+                return
+        runs += self._by_hand.begin(roots, self._calls, self._arrived)
+        if self._by_hand.notes:
+            self.pending = True  # there is something to say even where no gradient will be seen
+        self.seen = self.seen or bool(runs) or self.pending
+
+    def _pass_ends(self, runs: list[Run]) -> None:
+        for run in runs:
+            run.unwatch()
+        self._keep_runs(runs)
+
+    @hook
+    def _keep_runs(self, runs: list[Run]) -> None:
+        self._by_hand.end(runs, full=self.keep == "full")
 
     def _watch_outputs(self, call: Call, output: Any) -> None:
         if call.is_cell:
@@ -199,7 +262,11 @@ class Recorder:
         call.c_is_total = call.is_cell and len(ends) == 2 and ends[0].grad_fn is not ends[1].grad_fn
         for part, end in zip("hc", ends, strict=False):
             self._watch(end, call, part)
-        self._tails[id(ends[0])] = (weakref.ref(ends[0]), call)
+        call.nodes = [(end.grad_fn, end.output_nr) for end in ends if end.grad_fn is not None]
+        tails = self._tails[id(call.module)]
+        if len(tails) == TAILS:
+            tails[0].nodes = []  # lets go of the graph
+        tails.append(call)
 
     def _watch(self, tensor: Tensor, record: Call | StateCall, key: str) -> None:
         handle = watch(tensor, record, key, self._arrived)
@@ -244,6 +311,9 @@ def _requires_grad(output: Any) -> bool:
     return False
 
 
-def _rng_state(device: torch.device) -> Tensor:
-    """The generator's state that dropout on this device will draw from; reading it changes nothing."""
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+def _rng_state(module: nn.Module) -> Tensor:
+    """The generator's state that the module's dropout will draw from; reading it changes nothing."""
+    first = next(module.parameters(), None)
+    if first is not None and first.is_cuda:
+        return torch.cuda.get_rng_state(first.device)
+    return torch.get_rng_state()

@@ -81,6 +81,14 @@ class Sequence:
         return self.first.lengths if self.lengths is None else self.lengths
 
 
+def site_names(call: Call) -> list[str]:
+    """The sites of a call: one a layer and direction."""
+    if call.is_cell:
+        return [call.name]
+    each = [(layer, d == 1) for layer in range(call.layers) for d in range(call.directions)]
+    return [site_name(call.name, layer, reverse) for layer, reverse in each]
+
+
 def chains(calls: list[Call]) -> list[Sequence]:
     """Group calls by their links; chains to which no gradient came are left out."""
     found = []

@@ -22,7 +22,11 @@ def _line(site: Site) -> str:
         parts.append(f"x{math.exp(site.rate):.3g} per step")
     if site.unreached is not None:
         parts.append(f"{100 * site.unreached:.0f} % of input steps unreached")
-    return ", ".join(parts)
+    if site.attribution is not None and site.steps > 1:
+        parts.append(str(site.attribution))
+    if site.theory is not None:
+        parts.append(site.theory.words(site.threshold))
+    return "; ".join([", ".join(parts[:3]), *parts[3:]])
 
 
 def digest(flow: Flow) -> dict[str, Any]:

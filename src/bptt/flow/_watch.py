@@ -6,10 +6,11 @@ tensor and after the user's own tensor hooks; it stays right when the tensor is 
 
 import weakref
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
 
@@ -29,10 +30,16 @@ def watch(
     The hook holds the record weakly: the graph owns the hook, and a strong reference would close a cycle that Python's
     collector cannot see.
     """
-    node = tensor.grad_fn
-    if node is None:
+    if tensor.grad_fn is None:
         return None
-    nr, weak = tensor.output_nr, weakref.ref(record)
+    return watch_node(tensor.grad_fn, tensor.output_nr, record, key, arrived)
+
+
+def watch_node(
+    node: Any, nr: int, record: HasGrads, key: str, arrived: Callable[[], None]
+) -> RemovableHandle:
+    """The same for the tensor that is output `nr` of a node of the graph."""
+    weak = weakref.ref(record)
 
     def hook(grads: tuple[Tensor | None, ...]) -> None:
         target, grad = weak(), grads[nr]
@@ -70,10 +77,9 @@ VIEWS = (
 )
 
 
-def path_between(later: Tensor, earlier: Tensor, limit: int = 64) -> list[str] | None:
-    """Names of the operations from `earlier` to `later` in the graph; None if no short path exists."""
-    goal = earlier.grad_fn
-    if later.grad_fn is None or goal is None:
+def path_between(later: Tensor, goal: Node, limit: int = 64) -> list[str] | None:
+    """Names of the operations from what the node `goal` made to `later`; None if no short path exists."""
+    if later.grad_fn is None:
         return None
     seen, queue = {later.grad_fn}, [(later.grad_fn, [later.grad_fn.name()])]
     while queue and len(seen) < limit:

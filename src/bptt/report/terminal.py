@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bptt.doctor import Tally
+from bptt.report._findings import findings
 from bptt.report._plot import axis, draw
 
 PLOTTED = 6
@@ -58,6 +59,7 @@ def show(run: Digest, tally: Tally, out: Console, folder: str | None = None) -> 
     lines: list[str | Text] = [_head(run)]
     if run.get("sentence"):
         lines += ["", f"bptt: {run['sentence']}"]
+    lines += findings(tally.verdict)
     if len(tally.sites) > PLOTTED:
         lines += ["", *_table(tally)]
     else:

@@ -1,0 +1,188 @@
+"""The first non-finite value of a run: in the data, in a state or gate, in a gradient.
+
+The calls of the update are searched in the order in which they were made; each layer is run again, in the precision
+it ran in, only where its output is not finite.
+"""
+
+from collections.abc import Callable, Iterable
+from collections.abc import Sequence as Several
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bptt._errors import UnmeasurableError
+from bptt.cells import CELLS
+from bptt.doctor._seen import Forward, Seen
+from bptt.flow._analyse import measure_sequence
+from bptt.flow._call import Call
+from bptt.flow._capture import capture
+from bptt.flow._sequence import Sequence, Track, layers, tracks
+from bptt.rules import Incident
+
+Where = Literal["input", "forward", "backward"]
+TARGETS = ("_saved_target", "_saved_weight", "_saved_other")
+"""What nodes of losses call the data they were given."""
+
+
+class Place(NamedTuple):
+    """Where something is not finite first; the fields of an `Incident`."""
+
+    where: Where
+    site: str
+    what: str
+    step: int | None = None
+    sample: int | None = None
+    unit: int | None = None
+    gate: str | None = None
+    share: float | None = None
+    size: float | None = None
+    outside: bool = False
+
+    def incident(self, update: int, kept: str | None) -> Incident:
+        """With the update, and the file that holds what is needed to bring it about again."""
+        return Incident(update=update, kept=kept, **self._asdict())
+
+
+def in_data(forward: Forward, root: Any, names: Callable[[nn.Module], str]) -> Place | None:
+    """A tensor that no computation made and that holds something not finite; or the loss's target."""
+    outside, inside = forward.from_outside()
+    if outside:
+        return _input(outside[0], "input")
+    if inside is not None:
+        site = names(inside) or type(inside).__name__
+        return Place("forward", site, "nan", gate="input", outside=True)
+    for target in _targets(root):
+        if not _finite(target):
+            return _input(target, "target")
+    return None
+
+
+def _targets(root: Any) -> Iterable[Tensor]:
+    """What the first nodes below the loss were given as data."""
+    queue = [] if root is None else [root]
+    for node in queue:
+        for name in TARGETS:
+            try:
+                saved = getattr(node, name, None)
+            except RuntimeError:  # let go of already
+                continue
+            if isinstance(saved, Tensor) and saved.grad_fn is None and saved.is_floating_point():
+                yield saved
+        if len(queue) < 8:
+            queue += [child for child, _ in node.next_functions if child is not None]
+
+
+def _input(tensor: Tensor, site: str) -> Place:
+    first = (~tensor.isfinite()).nonzero()[0].tolist()
+    sample = first[0] if first else None
+    step = first[1] if len(first) == 3 else None
+    return Place("input", site, _what(tensor), step, sample, first[-1] if len(first) > 1 else None)
+
+
+def in_states(calls: Several[Seen], names: Callable[[nn.Module], str]) -> Place | None:
+    """The first state or gate that is not finite."""
+    for t, seen in enumerate(calls):
+        if _finite(seen.y):
+            continue
+        step = sum(each.module is seen.module for each in calls[:t]) if seen.is_cell else None
+        found = _in_call(seen, call_of(seen, names))
+        if step is not None:
+            found = found._replace(step=step)
+        return found
+    return None
+
+
+def call_of(seen: Seen, names: Callable[[nn.Module], str]) -> Call:
+    """The call as a probe would have recorded it."""
+    call = capture(
+        seen.module, seen.kind, names(seen.module), seen.args, seen.kwargs, seen.output, None, {}
+    )
+    call.grads = dict(seen.grads)
+    return call
+
+
+def _in_call(seen: Seen, call: Call) -> Place:
+    sequence = Sequence([call])
+    for n, layer in enumerate(layers(sequence)):
+        nothing = layer.y.new_zeros(()).expand_as(layer.y)
+        for track in tracks(sequence, n, layer, nothing):
+            if not _finite(track.y):
+                return _in_track(track, seen.x.isfinite().all())
+    return Place("forward", call.name, _what(seen.y))
+
+
+def _in_track(track: Track, input_finite: Any) -> Place:
+    bad = ~track.y.isfinite()
+    step = int(bad.flatten(1).any(1).nonzero()[0])
+    sample, unit = (int(each) for each in bad[step].nonzero()[0])
+    before = track.y[:step]
+    place = Place(
+        where="forward",
+        site=track.site,
+        what=_what(track.y[step]),
+        step=int(track.in_input_time(torch.arange(track.steps).view(-1, 1))[step, 0])
+        if track.reverse and track.lengths is None
+        else step,
+        sample=sample,
+        unit=unit,
+        share=float(bad[step].double().mean()),
+        size=float(before.abs().max()) if before.numel() else 0.0,
+    )
+    if not all(_finite(w) for w in track.w if w is not None):
+        return place._replace(gate="weights", outside=True)
+    if not input_finite or not _finite(track.x[: step + 1]):
+        return place._replace(gate="input", outside=True)
+    return _by_gate(track, place, step)
+
+
+def _by_gate(track: Track, place: Place, step: int) -> Place:
+    """Which gate it is: gates up to that step are made again from the states before it."""
+    cell, upto = CELLS[track.kind], slice(0, step + 1)
+    gates = cell.gates(track.x[upto], track.start, track.y[upto], track.w)
+    fields = [name for name in (*cell.gate_names, "c") if hasattr(gates, name)]
+    for name in fields:
+        value = getattr(gates, name)[step]
+        if not _finite(value):
+            sample, unit = (int(each) for each in (~value.isfinite()).nonzero()[0])
+            return place._replace(gate=name, sample=sample, unit=unit)
+    return place._replace(gate="h")
+
+
+def in_gradients(calls: Several[Seen], names: Callable[[nn.Module], str]) -> Place | None:
+    """The first gradient on the way back that is not finite, in the modules whose gradients were seen."""
+    for seen in reversed(calls):
+        if not seen.grads:
+            continue
+        came = any(not _finite(grad) for grad in seen.grads.values())
+        try:
+            parts = measure_sequence(Sequence([call_of(seen, names)]))
+        except UnmeasurableError:
+            continue
+        for part in reversed(parts):
+            bad = ~part.grad_state.isfinite()
+            if not bool(bad.any()):
+                continue
+            steps = bad.any(1).nonzero()
+            step = int(steps.min() if part.reverse else steps.max())
+            fine = part.grad_state[part.grad_state.isfinite()]
+            return Place(
+                where="backward",
+                site=part.site,
+                what=_what(part.grad_state),
+                step=step,
+                sample=int(bad[step].nonzero()[0]),
+                share=float(bad[step].double().mean()),
+                size=float(fine.max()) if fine.numel() else None,
+                outside=came,
+            )
+    return None
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
+
+
+def _what(tensor: Tensor) -> str:
+    nan, inf = bool(tensor.isnan().any()), bool(tensor.isinf().any())
+    return "nan and inf" if nan and inf else "inf" if inf else "nan"

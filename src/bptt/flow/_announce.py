@@ -1,0 +1,105 @@
+"""Hearing that a backward pass begins, while its whole graph is still alive.
+
+Module hooks do not see a recurrence that is written with plain tensors. The graph below the loss shows it, and torch
+has no hook that names the loss; so `torch.autograd.backward` (which `Tensor.backward` calls) and `torch.autograd.grad`
+are wrapped while someone listens, and put back when the last one stops.
+"""
+
+import weakref
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Root(NamedTuple):
+    """Where a pass begins: a node of the graph, the number of its output, the gradient that enters there, the value."""
+
+    node: Any
+    nr: int
+    grad: Tensor
+    value: Tensor | None = None
+
+
+Listener = Callable[[list[Root]], Callable[[], None] | None]
+"""Called before a pass; what it returns is called after it, whether the pass succeeded or not."""
+
+# Name in torch.autograd: the parameters for the roots and for their gradients, and the latter's position.
+ENTRIES = {"backward": ("tensors", "grad_tensors", 1), "grad": ("outputs", "grad_outputs", 2)}
+
+_listeners: list["weakref.WeakMethod[Listener]"] = []
+_originals: dict[str, Callable[..., Any]] = {}
+_wrappers: dict[str, Callable[..., Any]] = {}
+
+
+def listen(listener: Listener) -> None:
+    """Tell a bound method of every backward pass from now on, until `unlisten` or until its object is gone."""
+    if not _listeners:
+        for name, places in ENTRIES.items():
+            _originals[name] = getattr(torch.autograd, name)
+            _wrappers[name] = _announced(_originals[name], *places)
+            setattr(torch.autograd, name, _wrappers[name])
+    _listeners.append(weakref.WeakMethod(listener, _forget))  # type: ignore[arg-type]
+
+
+def unlisten(listener: Listener) -> None:
+    """Stop telling `listener`."""
+    for weak in [weak for weak in _listeners if weak() == listener]:
+        _forget(weak)
+
+
+def _forget(weak: "weakref.WeakMethod[Listener]") -> None:
+    if weak not in _listeners:
+        return
+    _listeners.remove(weak)
+    if _listeners:
+        return
+    for name, original in _originals.items():
+        if getattr(torch.autograd, name) is _wrappers[name]:  # else someone wrapped it after us
+            setattr(torch.autograd, name, original)
+
+
+def _announced(
+    original: Callable[..., Any], tensors: str, grads: str, position: int
+) -> Callable[..., Any]:
+    @wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        finish = []
+        if _listeners and not _unusual(kwargs):
+            given = args[position] if len(args) > position else kwargs.get(grads)
+            roots = _roots(args[0] if args else kwargs.get(tensors), given)
+            heard = [listener for weak in tuple(_listeners) if (listener := weak()) is not None]
+            finish = [done for each in heard if (done := each(roots)) is not None]
+        try:
+            return original(*args, **kwargs)
+        finally:
+            for done in finish:
+                done()
+
+    return call
+
+
+def _unusual(kwargs: dict[str, Any]) -> bool:
+    """Passes inside another pass or a function transform, batched ones, and those that build a graph themselves."""
+    return (
+        bool(kwargs.get("create_graph") or kwargs.get("is_grads_batched"))
+        or torch._C._current_graph_task_id() != -1
+        or torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
+    )
+
+
+def _roots(tensors: Any, grads: Any) -> list[Root]:
+    """The roots that have a graph below them. A call that torch will refuse has none: the error is torch's to raise."""
+    each = list(tensors) if isinstance(tensors, Sequence) else [tensors]
+    given = list(grads) if isinstance(grads, Sequence) else [grads] * len(each)
+    roots = []
+    for tensor, grad in zip(each, given, strict=False):
+        if not isinstance(tensor, Tensor) or tensor.grad_fn is None:
+            continue
+        if grad is None and tensor.numel() == 1:
+            grad = torch.ones_like(tensor)
+        if isinstance(grad, Tensor) and grad.shape == tensor.shape:
+            roots.append(Root(tensor.grad_fn, tensor.output_nr, grad.detach(), tensor.detach()))
+    return roots

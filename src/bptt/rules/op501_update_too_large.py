@@ -1,0 +1,95 @@
+"""OP501 update-too-large: an update changes the recurrent weights by about their own size.
+
+## What it does
+
+Fires when the update-to-weight ratio `‖Δw‖ / ‖w‖` of the recurrent weights stays far above what training survives.
+
+## Why it is bad
+
+The recurrent matrix acts once a step, T times in a row. A change that a layer of a feed-forward net would shrug off
+is raised to that power: the spectral radius leaves its narrow useful range, units saturate, credit vanishes or
+explodes. The gradient at the old weights says nothing about the new ones.
+
+## Evidence
+
+The ratio of each update, for the recurrent weights.
+
+## Threshold
+
+`ratio` 0.4 as the median of any `window` 3 updates in a row, or a single update of `single` 3. Healthy runs lie at
+1e-4 to 1e-2, and begin at up to 0.2 under Adam at a learning rate of 0.01, which small models bear.
+
+## Examples
+
+`bad()`: SGD at a learning rate of 30. `good()`: at 0.05.
+
+## Remedies
+
+A learning rate smaller by the ratio over 0.01; `clip_norm` where the gradient is what is large.
+
+## Known limits
+
+Weights that start at zero have no ratio.
+
+## References
+
+Bottou et al. (2018), arXiv 1606.04838; You et al. (2017), LARS, arXiv 1708.03888.
+"""
+
+import math
+
+from torch import nn
+
+from bptt.rules._evidence import Evidence
+from bptt.rules._example import Example, adding
+from bptt.rules._rule import Finding, Options, Prescription
+from bptt.rules._words import median, seen
+
+OPTIONS: Options = {"ratio": 0.4, "window": 3, "single": 3.0}
+
+
+def bad() -> Example:
+    """A learning rate far too high."""
+    return adding(nn.RNN(2, 16), steps=12, lr=30.0)
+
+
+def good() -> Example:
+    """An ordinary one."""
+    return adding(nn.RNN(2, 16), steps=12, lr=0.05)
+
+
+def check(evidence: Evidence, options: Options) -> list[Finding]:
+    """One finding for the run."""
+    updates, width = evidence.updates, int(options["window"])
+    ratios = [each if math.isfinite(each) else 0.0 for each in updates.ratio]
+    windows = [median(ratios[n : n + width]) for n in range(len(ratios) - width + 1)]
+    sustained = [n for n, each in enumerate(windows) if each >= options["ratio"]]
+    single = [n for n, each in enumerate(ratios) if each >= options["single"]]
+    if not sustained and not single:
+        return []
+    first = min(sustained[:1] + single[:1])
+    largest = max(ratios)
+    lr = median(seen(updates.lr))
+    # Later ratios say nothing about the learning rate: by then the weights may have blown up.
+    at_first = max(ratios[first], windows[first] if first in sustained else 0.0)
+    proposed = float(f"{lr * 0.01 / at_first:.0e}")
+    usual = median([each for each in ratios if each > 0])
+    return [
+        Finding(
+            code="OP501",
+            name="update-too-large",
+            site="",
+            severity="error",
+            message=f"updates change the recurrent weights by up to {largest:.2g} times their own size "
+            f"(usual here {usual:.2g}, healthy 0.0001 to 0.01), first at update {first + 1}. "
+            f"Lower the learning rate, {lr:g} at present, to about {proposed:g}.",
+            evidence={"largest": largest, "usual": usual, "lr": lr},
+            update=first + 1,
+            prescriptions=(
+                Prescription("learning_rate", {"lr": proposed}),
+                Prescription("clip_norm", {"max_norm": 1.0}),
+            ),
+            persists=usual >= options["ratio"],
+            confidence=0.95 if sustained else 0.7,
+        )
+    ]

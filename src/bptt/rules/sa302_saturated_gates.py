@@ -1,0 +1,123 @@
+"""SA302 saturated-gates: gates stuck open or shut, whatever the input.
+
+## What it does
+
+Fires when half the units of one gate are below 0.01, or above 0.99, at nine of ten steps and samples; and when nearly
+all values of a gate are at one end or the other.
+
+## Why it is bad
+
+A gate decides by the input what is kept, let in or shown. Stuck, it decides nothing, and the slope of its sigmoid
+(under 0.01) keeps it from learning to. An input gate that is shut lets nothing in; an output gate that is shut shows
+nothing; a forget gate that is shut remembers nothing.
+
+## Evidence
+
+By gate, the share of units stuck open and stuck shut, and the gate's mean, at the milestones.
+
+## Threshold
+
+`share` 0.5 of the units, an error from `sure` 0.9 on. Gates that keep memory (the LSTM's forget gate and the GRU's
+update gate open, the LSTM's input gate shut) are meant to be near their end when the memory is meant to be long:
+chrono initialisation puts a forget gate at about 1 - 1/T. They count only where less than `turnover` 0.03 of the
+state is replaced over the whole sequence. A gate that jumps between its ends counts from `extreme` 0.8 of its values
+on.
+
+## Examples
+
+`bad()`: an LSTM with input gates at a bias of -12. `good()`: forget gates at a bias of 4.
+
+## Remedies
+
+`forget_bias` with a moderate value; `chrono` with the lag that the task needs; inputs scaled; smaller weights.
+
+## Known limits
+
+A unit may rightly ignore its input at 48 steps of 16 samples and not at others.
+
+## References
+
+Tallec & Ollivier (2018), arXiv 1804.11188; Gu et al. (2020), "Improving the Gating Mechanism", arXiv 1910.09890.
+"""
+
+from torch import nn
+
+from bptt.rules._evidence import Evidence, Look
+from bptt.rules._example import Example, adding, gate_bias_
+from bptt.rules._rule import Finding, Options, Prescription
+from bptt.rules._words import confidence, percent, since
+
+OPTIONS: Options = {"share": 0.5, "sure": 0.9, "turnover": 0.03, "extreme": 0.8}
+
+WORDS = {"i": "input", "f": "forget", "o": "output", "r": "reset", "z": "update"}
+KEEPS = {("lstm", "f"): "open", ("lstm", "i"): "shut", ("gru", "z"): "open"}
+"""Where a gate's end means that memory is kept."""
+
+CARRIED = 20
+"""A sequence that goes on over updates is taken for so many chunks long."""
+
+
+def bad() -> Example:
+    """Nothing gets in."""
+    return adding(gate_bias_(nn.LSTM(2, 24), gate=0, value=-12.0), steps=12)
+
+
+def good() -> Example:
+    """Much is kept."""
+    return adding(gate_bias_(nn.LSTM(2, 24), gate=1, value=4.0), steps=60)
+
+
+def check(evidence: Evidence, options: Options) -> list[Finding]:
+    """One finding a site with a stuck gate at the last look; the worst gate is named."""
+    found = []
+    for site, looks in evidence.each():
+
+        def wrong(look: Look) -> bool:
+            return bool(_stuck(look, options))
+
+        if not (stuck := _stuck(looks[-1], options)):
+            continue
+        share, gate, end = max(stuck)
+        look = looks[-1]
+        found.append(
+            Finding(
+                code="SA302",
+                name="saturated-gates",
+                site=site,
+                severity="error" if share >= options["sure"] else "warning",
+                message=f"{percent(share)} of the {WORDS.get(gate, gate)} gates are stuck {end} "
+                f"(mean {look.gate_means[gate]:.2g}): slope near zero, so that they cannot learn when to open. "
+                "Start with a moderate bias, and scale the inputs.",
+                evidence={"gate": gate, "end": end, "share": share, "means": look.gate_means},
+                update=since(looks, wrong),
+                prescriptions=(
+                    (Prescription("forget_bias", {"value": 1.0}),) if look.kind == "lstm" else ()
+                ),
+                confidence=confidence(looks, wrong),
+            )
+        )
+    return found
+
+
+def _stuck(look: Look, options: Options) -> list[tuple[float, str, str]]:
+    """`(share of units, gate, end)` of the gates that are stuck."""
+    ends = [*((s, g, "shut") for g, s in look.shut.items())]
+    ends += [(s, g, "open") for g, s in look.open.items()]
+    stuck = [
+        (share, gate, end)
+        for share, gate, end in ends
+        if share >= options["share"]
+        and not (KEEPS.get((look.kind, gate)) == end and _turns_over(look, gate, end, options))
+    ]
+    jumping = [
+        (share, gate, "at one end or the other")
+        for gate, share in look.extreme.items()
+        if share >= options["extreme"] and 0.05 < look.gate_means[gate] < 0.95
+    ]
+    return stuck or jumping
+
+
+def _turns_over(look: Look, gate: str, end: str, options: Options) -> bool:
+    """Whether, over the whole sequence, a noticeable part of the state is replaced all the same."""
+    mean, chunks = look.gate_means[gate], CARRIED if look.carried else 1
+    return chunks * look.steps * (mean if end == "shut" else 1 - mean) >= options["turnover"]

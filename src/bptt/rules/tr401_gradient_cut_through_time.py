@@ -1,0 +1,124 @@
+"""TR401 gradient-cut-through-time: the state is handed from step to step, its gradient is not.
+
+## What it does
+
+Fires when, between one backward pass and the next, a call received the values of an earlier state without its
+gradient; and when whole updates are one step long, with the state carried over.
+
+## Why it is bad
+
+Forward, the model looks right: the state arrives, the loss falls a little. Backward, each piece stands alone, and
+nothing is learned that needs more than one. A `detach()`, `.data`, `torch.tensor(h)`, a pass through NumPy or a
+`no_grad` around part of the loop is enough.
+
+## Evidence
+
+How many calls received a state without its gradient, how many backward passes the update had, and whether a state is
+carried over from one update to the next.
+
+## Threshold
+
+An error where pieces are at most `piece` 2 steps long, or where `lost` 0.1 of the credit is thrown away with them;
+else advice. Cuts with a backward pass between them are truncated backpropagation, which is meant to be so; TR402
+judges it.
+
+## Examples
+
+`bad()`: a cell loop that detaches the state at every step. `good()`: the same loop without.
+
+## Remedies
+
+Take the detach out of the loop. For truncated backpropagation, detach between chunks, before the forward pass of the
+next one, and not within.
+
+## Known limits
+
+A state that changes on the way (scaled, mixed with another) and is then detached is not recognised as the same.
+
+## References
+
+Williams & Peng (1990), "An efficient gradient-based algorithm for on-line training of recurrent network
+trajectories".
+"""
+
+import torch
+from torch import Tensor, nn
+
+from bptt.rules._evidence import Evidence, Look
+from bptt.rules._example import Example, adding_batch, example
+from bptt.rules._rule import Finding, Options
+from bptt.rules._truncation import discarded, passes
+from bptt.rules._words import confidence, since
+
+OPTIONS: Options = {"piece": 2, "lost": 0.1}
+
+
+class Loop(nn.Module):
+    """A loop over a cell, which may detach the state on the way."""
+
+    def __init__(self, detach: bool) -> None:
+        super().__init__()
+        self.cell, self.readout, self.detach = nn.GRUCell(2, 16), nn.Linear(16, 1), detach
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[T, B, 2]` to `[B]`."""
+        h = x.new_zeros(x.shape[1], 16)
+        for x_t in x:
+            h = self.cell(x_t, h.detach() if self.detach else h)
+        return self.readout(h)[:, 0]
+
+
+def bad() -> Example:
+    """No gradient from step to step."""
+    return example(Loop(detach=True), _loss)
+
+
+def good() -> Example:
+    """Gradient through all twelve."""
+    return example(Loop(detach=False), _loss)
+
+
+def _loss(model: nn.Module) -> Tensor:
+    x, target = adding_batch(12, 8)
+    return torch.nn.functional.mse_loss(model(x), target)
+
+
+def check(evidence: Evidence, options: Options) -> list[Finding]:
+    """One finding a site that is cut at the last look."""
+    found = []
+    for site, looks in evidence.each():
+
+        def wrong(look: Look) -> bool:
+            return _cut(look, passes(evidence, look), options)
+
+        look = looks[-1]
+        if not wrong(look):
+            continue
+        short, lost = look.steps <= options["piece"], discarded(look)
+        where = f"{look.cuts} times in one update" if look.cuts else "after every step"
+        found.append(
+            Finding(
+                code="TR401",
+                name="gradient-cut-through-time",
+                site=site,
+                severity="error" if short or lost >= options["lost"] else "advice",
+                message=f"the state is handed on without its gradient {where}: a step learns nothing from "
+                f"more than {look.steps - 1} steps before it. Look for detach(), .data, no_grad or NumPy "
+                "on the state's way.",
+                evidence={
+                    "cuts": look.cuts,
+                    "calls": look.calls,
+                    "steps": look.steps,
+                    "lost": lost,
+                },
+                update=since(looks, wrong),
+                confidence=confidence(looks, wrong),
+            )
+        )
+    return found
+
+
+def _cut(look: Look, passes: int, options: Options) -> bool:
+    if look.cuts:
+        return passes <= 1 or (look.steps <= options["piece"] and look.cuts >= passes)
+    return look.carried and look.steps == 1

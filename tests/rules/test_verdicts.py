@@ -1,0 +1,208 @@
+"""Near misses on either side of each rule's line, with evidence made by hand."""
+
+import math
+from typing import Any
+
+import pytest
+
+from bptt.rules import Evidence, Finding, Look, Updates, Weights, table
+
+NAN = math.nan
+
+
+def ask(code: str, evidence: Evidence) -> list[Finding]:
+    rule = table()[code]
+    return rule.check(evidence, rule.options)
+
+
+def looks(*several: dict[str, Any], kind: str = "lstm", **fields: Any) -> Evidence:
+    """A site seen at the first milestones; each dictionary is one look's own."""
+    every = [
+        Look(
+            **{"site": "l0", "update": update, "milestone": True, "kind": kind, "batch": 8}
+            | fields
+            | own
+        )
+        for update, own in zip((1, 3, 10, 30), several, strict=False)
+    ]
+    return Evidence({"l0": every})
+
+
+def updates(**lists: list[Any]) -> Evidence:
+    """A run with these entries; the others are what a quiet run has."""
+    count = len(next(iter(lists.values())))
+    quiet = {"norm": [1.0] * count, "unclipped": [1.0] * count, "carried": [False] * count}
+    for name in ("loss", "clip", "coefficient", "lr", "ratio", "whole_ratio"):
+        quiet[name] = [NAN] * count
+    return Evidence(updates=Updates(**{**quiet, "passes": [1] * count, **lists}))
+
+
+def reach(horizon: int, steps: int = 100) -> dict[str, Any]:
+    unreached = (steps - 1 - horizon) / steps
+    return {
+        "steps": steps,
+        "lags": steps - 1,
+        "horizon": horizon,
+        "unreached": unreached,
+        "rate": -0.5,
+    }
+
+
+def test_a_horizon_that_training_mends_is_no_vanishing() -> None:
+    assert not ask("VG101", looks(reach(12), reach(30), reach(80)))
+
+
+def test_vanishing_is_an_error_only_if_it_was_so_from_the_start() -> None:
+    assert ask("VG101", looks(reach(12), reach(12)))[0].severity == "error"
+    (late,) = ask("VG101", looks(reach(99), reach(12)))
+    assert (late.severity, late.update) == ("advice", 3)
+
+
+def test_a_window_that_is_only_a_little_too_long_is_advice() -> None:
+    assert ask("VG101", looks(reach(12, steps=28)))[0].severity == "advice"
+    assert not ask("VG101", looks(reach(12, steps=24)))
+
+
+def test_a_direction_that_the_loss_reads_at_its_first_step_does_not_vanish() -> None:
+    backward = {"steps": 100, "lags": 0, "horizon": 0, "unreached": 0.99}
+    assert not ask("VG101", looks(backward))
+
+
+@pytest.mark.parametrize(("lag", "severity"), [(50, "error"), (10, "advice")])
+def test_a_stated_lag_decides(lag: int, severity: str) -> None:
+    evidence = looks(reach(12))
+    evidence.lag = lag
+    (found,) = ask("VG101", evidence)
+    assert found.severity == severity
+    assert ("The task needs 50" in found.message) == (lag == 50)
+
+
+def test_short_memory_spares_one_that_grows() -> None:
+    def every(horizon: int) -> dict[str, Any]:
+        return {**reach(horizon, steps=300), "unreached": 0.0, "bearing": 1.0}
+
+    assert ask("VG102", looks(every(12), every(13)))[0].severity == "advice"
+    assert not ask("VG102", looks(every(12), every(20)))
+    assert not ask("VG102", looks(every(40), every(40)))
+
+
+def test_zeros_that_begin_at_ordinary_sizes_are_no_underflow() -> None:
+    assert ask("VG103", looks({"steps": 99, "zeros": 0.5, "smallest": 2e-38, "rate": -2.0}))
+    assert not ask("VG103", looks({"steps": 99, "zeros": 0.5, "smallest": 1e-6, "rate": -2.0}))
+    half = {"steps": 20, "smallest": 1e-8, "precision": "float16"}
+    assert "GradScaler" in ask("VG103", looks(half))[0].message
+
+
+def growth(log_growth: float) -> dict[str, Any]:
+    curve = tuple(k * log_growth / 9 for k in range(10))
+    return {"steps": 10, "lags": 9, "log_credit": curve}
+
+
+def test_growth_counts_at_the_last_look_or_at_half_of_them() -> None:
+    assert not ask("EG201", looks(growth(6.8)))
+    assert not ask("EG201", looks(growth(0), growth(7.5), growth(0)))
+    assert ask("EG201", looks(growth(7.5), growth(7.5), growth(0), growth(0)))[0].update == 1
+
+
+def test_looks_after_a_non_finite_update_are_not_asked() -> None:
+    gone = {"steps": 10, "lags": 9, "log_credit": (NAN,) * 10}
+    assert ask("EG201", looks(growth(7.5), gone, gone, gone))
+
+
+@pytest.mark.parametrize(("left", "severity"), [(0.5, "advice"), (0.001, "error")])
+def test_clipping_holds_an_explosion_unless_it_has_to_cut_nearly_all(
+    left: float, severity: str
+) -> None:
+    evidence = looks(growth(8.0))
+    evidence.updates = updates(coefficient=[left] * 6, clip=[1.0] * 6).updates
+    assert ask("EG201", evidence)[0].severity == severity
+
+
+def test_spikes_have_to_tower_over_the_start_of_the_run_as_well() -> None:
+    restless = [20.0] * 20 + [0.1] * 8 + [3.0] + [0.1] * 8 + [3.0] + [0.1] * 8
+    assert not ask("EG202", updates(norm=restless))
+    towering = [1.0] * 20 + [60.0] + [1.0] * 20 + [60.0] + [1.0] * 20
+    assert ask("EG202", updates(norm=towering))[0].update == 21
+
+
+def test_a_spike_is_held_only_by_clipping_that_the_step_used() -> None:
+    norm = [1.0] * 10 + [500.0] + [1.0] * 10 + [500.0] + [1.0] * 10
+    left = [1.0 if n < 100 else 0.002 for n in norm]
+    late = updates(norm=norm, unclipped=norm, coefficient=left)
+    assert ask("EG202", late)
+    used = updates(norm=[1.0] * len(norm), unclipped=norm, coefficient=left)
+    assert not ask("EG202", used)
+
+
+def test_clipping_now_and_then_or_mildly_is_what_it_is_for() -> None:
+    def clipped(*left: float) -> Evidence:
+        return updates(coefficient=list(left), clip=[1.0] * len(left))
+
+    assert ask("EG203", clipped(*[0.05] * 10))
+    assert not ask("EG203", clipped(*[0.3] * 10))
+    assert not ask("EG203", clipped(*[0.05] * 5, *[1.0] * 5))
+
+
+def gate(name: str, end: str, mean: float, steps: int, kind: str = "lstm") -> Evidence:
+    shares = {"shut": {name: 0.0}, "open": {name: 0.0}, end: {name: 0.8}}
+    return looks({"gate_means": {name: mean}, "steps": steps, **shares}, kind=kind)
+
+
+def test_gates_that_keep_memory_on_purpose_are_not_stuck() -> None:
+    assert not ask("SA302", gate("f", "open", 0.995, steps=100))
+    assert ask("SA302", gate("f", "open", 0.99999, steps=100))
+    assert not ask("SA302", gate("i", "shut", 0.003, steps=500))
+    assert ask("SA302", gate("o", "shut", 0.003, steps=500))
+    assert not ask("SA302", gate("z", "open", 0.995, steps=100, kind="gru"))
+
+
+def test_relu_units_have_to_stay_dead() -> None:
+    def dead(*units: int) -> dict[str, Any]:
+        return {"dead": len(units) / 10, "dead_units": frozenset(units), "steps": 9}
+
+    assert ask("SA303", looks(dead(*range(9)), dead(*range(9))))[0].severity == "error"
+    assert not ask("SA303", looks(dead(*range(9)), dead(*range(4, 10))))
+    assert not ask("SA303", looks(dead(*range(5))))
+
+
+def test_cuts_with_backward_passes_between_them_are_truncation() -> None:
+    curve = tuple(-0.01 * k for k in range(10))
+    evidence = looks({"steps": 10, "lags": 9, "cuts": 3, "log_credit": curve})
+    evidence.updates = updates(passes=[4]).updates
+    assert not ask("TR401", evidence)
+    assert ask("TR402", evidence)
+    evidence.updates = updates(passes=[1]).updates
+    assert ask("TR401", evidence)[0].severity == "error"
+    assert not ask("TR402", evidence)
+
+
+def test_truncation_beyond_the_memory_discards_nothing() -> None:
+    curve = tuple(-0.5 * k for k in range(20))
+    assert not ask("TR402", looks({"steps": 20, "lags": 19, "carried": True, "log_credit": curve}))
+
+
+def test_an_update_that_is_large_once_is_not_too_large() -> None:
+    assert not ask("OP501", updates(ratio=[0.9, 0.3, 0.2, 0.1]))
+    assert ask("OP501", updates(ratio=[0.9, 0.6, 0.5, 0.4]))
+    assert ask("OP501", updates(ratio=[0.01, 5.0, 0.01, 0.01]))
+
+
+def test_what_is_frozen_on_purpose_is_left_alone() -> None:
+    def weights(**facts: Any) -> Evidence:
+        return Evidence(weights={"l0": Weights("l0", **{"steps": 9, "other_moved": 9, **facts})})
+
+    assert "requires_grad" in ask("OP502", weights(trains=False))[0].message
+    assert "owns" in ask("OP502", weights(with_grad=9))[0].message
+    assert "no gradient" in ask("OP502", weights(owned=True))[0].message
+    assert not ask("OP502", weights(eval_only=True))
+    assert not ask("OP502", weights(owned=True, with_grad=9, moved=9))
+    assert not ask("OP502", weights(steps=1))
+
+
+def test_axes_are_told_apart_by_the_loader_and_by_what_the_loss_reads() -> None:
+    swapped = {"steps": 32, "batch": 10, "bearing": 1.0, "bearing_samples": 1.0}
+    assert ask("LA701", looks({**swapped, "loader_batches": frozenset({32})}))
+    assert not ask("LA701", looks({**swapped, "loader_batches": frozenset({10, 32})}))
+    one = {"steps": 16, "batch": 20, "bearing": 1 / 20, "bearing_samples": 1 / 20}
+    assert ask("LA701", looks(one))
+    assert not ask("LA701", looks({**one, "bearing_samples": 1.0}))

@@ -1,0 +1,28 @@
+"""Counts through log1p: zero stays zero."""
+
+import torch
+from torch import nn
+
+
+class CountModel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 24, batch_first=True)
+        self.head = nn.Linear(24, 1)
+
+    def forward(self, counts):
+        return self.head(self.lstm(counts.log1p())[0][:, -1])
+
+
+torch.manual_seed(57)
+model = CountModel()
+optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+for i in range(80):
+    counts = torch.poisson(torch.full((16, 10, 4), 3.0))
+    target = counts[:, -3:].mean((1, 2)).unsqueeze(1)
+    loss = nn.functional.mse_loss(model(counts), target)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if i % 20 == 0:
+        print(i, loss.item())
