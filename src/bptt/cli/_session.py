@@ -100,14 +100,14 @@ class Session:
             return f"{script} did not import torch, so there was nothing to measure"
         if not monitor.seen and not self.log.tally.notes:
             return (
-                "no recurrent module (nn.RNN, nn.GRU, nn.LSTM or a cell) was called in "
+                "no recurrence (nn.RNN, nn.GRU, nn.LSTM, a cell, or a loop by hand) was seen in "
                 f"{script}, so there was nothing to measure"
             )
+        if self.log.tally.notes:
+            return f"no site of {script} could be measured; the notes say why"
         return (
             f"recurrent modules were called in {script}, but no gradient came back to them: "
             "backward() was never called, or the loss does not depend on them"
-            if monitor.seen
-            else f"no site of {script} could be measured; the notes say why"
         )
 
     def _show(self) -> None:
