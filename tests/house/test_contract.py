@@ -15,7 +15,10 @@ def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         "-c",
-        "import sys; sys.path.insert(0, 'src'); from importlinter.cli import lint_imports;"
+        # The editable install's finder would show the repository's own package instead.
+        "import sys; sys.path.insert(0, 'src');"
+        "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in type(f).__module__];"
+        "from importlinter.cli import lint_imports;"
         "sys.exit(lint_imports(no_cache=True))",
     ]
     return subprocess.run(command, cwd=root, capture_output=True, text=True)

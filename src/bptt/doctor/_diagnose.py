@@ -71,8 +71,8 @@ def diagnose(
         >>> _ = torch.manual_seed(0)
         >>> model, x = torch.nn.LSTM(4, 32), torch.randn(200, 2, 4)
         >>> diagnosis = diagnose(model, x, loss=lambda out: out[0][-1].sum())
-        >>> [finding.code for finding in diagnosis.findings]
-        ['VG101']
+        >>> diagnosis.findings[0].code
+        'VG101'
     """
     Config(threshold=threshold, lag=lag, select=tuple(select), ignore=tuple(ignore))
     names, forward = Names(model), Forward(model, lambda call: call)
