@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import bptt
+from bptt.flow import Recorder
 
 CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "rnn": nn.RNN,
@@ -52,9 +53,16 @@ def time_of(cell: str, every: bool, repeats: int = 15) -> dict[str, float | str]
         cross_entropy(scores.flatten(0, 1), (ids if every else ids[-1:]).flatten()).backward()
         optimizer.step()
 
+    recorder = Recorder(model, attribute=False)  # as `bptt run` and the monitor probe
+
     def probed() -> None:
-        with bptt.probe(model):
-            update()
+        recorder.start()
+        optimizer.zero_grad()
+        scores = model(ids, every)
+        cross_entropy(scores.flatten(0, 1), (ids if every else ids[-1:]).flatten()).backward()
+        recorder.stop()
+        recorder.harvest()
+        optimizer.step()
 
     loss = "every step" if every else "last step"
     return {"cell": cell, "loss": loss, **paired(update, probed, repeats)}

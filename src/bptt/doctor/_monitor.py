@@ -128,7 +128,7 @@ class Monitor:
                 f"optimizer is a {type(optimizer).__name__}, expected a torch.optim.Optimizer or None (all of them)"
             )
         self._schedule = Schedule(budget)
-        self._recorder = Recorder(model, threshold=threshold)
+        self._recorder = Recorder(model, threshold=threshold, attribute=False)
         self._recorder.on_new_pass = self._new_pass
         self._optimizer, self._stop_after = optimizer, stop_after
         self._modules = None if model is None else frozenset(id(each) for each in model.modules())

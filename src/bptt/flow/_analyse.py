@@ -27,13 +27,14 @@ def analyse(
     *,
     keep: str = "norms",
     threshold: float = 1e-3,
+    attribute: bool = True,
 ) -> Flow:
     """Measure everything that a gradient came back to. `by_hand`: what was measured during the pass already."""
     parts: list[Part] = []
     notes: dict[str, str] = {}
     for sequence in chains(calls):
         try:
-            parts += measure_sequence(sequence, full=keep == "full")
+            parts += measure_sequence(sequence, full=keep == "full", attribute=attribute)
         except UnmeasurableError as reason:
             notes[sequence.first.name or "the model"] = str(reason)
         _note_links(sequence, notes)
@@ -47,7 +48,9 @@ def analyse(
     return flow
 
 
-def measure_sequence(sequence: Sequence, *, full: bool = False) -> list[Part]:
+def measure_sequence(
+    sequence: Sequence, *, full: bool = False, attribute: bool = True
+) -> list[Part]:
     """All sites of one chain of calls. Cost: about one backward pass, plus one for the anchors of the credit curve."""
     if any(call.second_order and not call.is_cell for call in sequence.calls):
         raise UnmeasurableError(
@@ -74,7 +77,8 @@ def measure_sequence(sequence: Sequence, *, full: bool = False) -> list[Part]:
             here.append(part_of(track, totals, curve, valid, padding, cuts))
             at_pad = ends if layer == len(stack) - 1 else None
             here[-1].statistics = of_track(track, totals, curve.bears, inside, at_pad, ran_as)
-            here[-1].log_factors = factors_of(track, totals, curve.bears, ran_as)
+            if attribute:
+                here[-1].log_factors = factors_of(track, totals, curve.bears, ran_as)
             if below is not None and totals.dx is not None:
                 below += track.in_input_time(totals.dx)
         found[:0] = here

@@ -31,6 +31,8 @@ class Linearised:
         self._starts: list[State] = [track.start]
         self._kept: tuple[int, Any] | None = None
         self.native = Native.of(track) if ran_as == track.y.dtype else None
+        if self.native is not None and len(self.cell.gate_names) == 1:
+            self._check(None, 0, track.steps)
 
     def chunks(self) -> list[tuple[int, int]]:
         """`(t0, t1)` of each chunk, in time order."""

@@ -68,6 +68,7 @@ class Recorder:
         keep: Keep = "norms",
         threshold: float = 1e-3,
         lengths: Tensor | None = None,
+        attribute: bool = True,
     ) -> None:
         if keep not in ("norms", "full"):
             raise BpttError(f'keep={keep!r}: expected "norms" or "full"')
@@ -76,6 +77,7 @@ class Recorder:
                 f"threshold={threshold!r}: expected a number between 0 and 1, such as 1e-3"
             )
         self.keep, self.threshold, self.seconds = keep, threshold, 0.0
+        self._attribute = attribute
         self.fault: Exception | None = None
         self.on_new_pass: Callable[[], None] | None = None
         self._model, self._lengths, self._names = model, lengths, Names(model)
@@ -161,7 +163,14 @@ class Recorder:
         with (
             _disable_current_modes()
         ):  # counters and profilers of the script's see its own operations alone
-            flow = analyse(calls, own, by_hand, keep=self.keep, threshold=self.threshold)
+            flow = analyse(
+                calls,
+                own,
+                by_hand,
+                keep=self.keep,
+                threshold=self.threshold,
+                attribute=self._attribute,
+            )
         flow.notes.extend(Note(subject, reason) for subject, reason in notes.items())
         return flow
 
