@@ -87,9 +87,9 @@ class StateCall:
 
     module: nn.Module
     name: str
-    before: tuple[Tensor, ...] | None
+    before: tuple[Tensor, ...]
     after: tuple[Tensor, ...]
-    declared: dict[str, int] | None
+    declared: dict[str, int]
     args: tuple[object, ...] = ()
     kwargs: dict[str, object] = field(default_factory=dict)
     rng: Tensor | None = None

@@ -117,12 +117,11 @@ class Step:
         if call.versions != versions(call.module):
             raise UnmeasurableError("its weights were changed before the measurement")
         self.call = call
-        self._before = tuple(part.detach().requires_grad_() for part in call.before or ())
+        self._before = tuple(part.detach().requires_grad_() for part in call.before)
         self._after = self._run()
 
     def _run(self) -> tuple[Tensor, ...]:
         call = self.call
-        assert call.declared is not None
         buffers = {name: buffer.clone() for name, buffer in call.module.named_buffers()}
         bound = dict(_arguments(call), **dict(zip(call.declared, self._before, strict=True)))
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
