@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import bptt
 from bptt.flow import twin
-from bptt.flow._sequence import flip
+from bptt.flow.walk._sequence import flip
 from cases import Case, Run, cases
 
 WORST: defaultdict[str, float] = defaultdict(float)

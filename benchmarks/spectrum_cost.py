@@ -18,7 +18,7 @@ from _report import paired, write
 from torch import Tensor, nn
 
 import bptt
-from bptt.flow._frame import frame
+from bptt.flow.explain._frame import frame
 
 Row = dict[str, float | str]
 MODULES: dict[str, Callable[[int, int], nn.RNNBase]] = {

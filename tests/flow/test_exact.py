@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 import bptt
 from bptt.flow import twin
-from bptt.flow._sequence import flip
+from bptt.flow.walk._sequence import flip
 from cases import Case, Run, cases
 
 # torch's own remark on a set-up that the cases draw on purpose.

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import bptt
-from bptt.flow import Exponents, _frame, _lyapunov
-from bptt.flow._frame import frame
+from bptt.flow import Exponents
+from bptt.flow.explain import _frame, _lyapunov
+from bptt.flow.explain._frame import frame
 from bptt.flow.twin_jacobian import exponents, stack_jacobians
 from dynamics import MODULES, lively, steady
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import bptt
-from bptt.flow import SiteSpectrum, _spectrum
+from bptt.flow import SiteSpectrum
+from bptt.flow.explain import _spectrum
 from bptt.flow.twin_jacobian import stack_jacobians
 from dynamics import MODULES, lively, own_blocks
 

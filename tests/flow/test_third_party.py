@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import bptt
-from bptt.flow._frame import frame
+from bptt.flow.explain._frame import frame
 from bptt.flow.twin_jacobian import exponents, gains, stack_jacobians
 
 

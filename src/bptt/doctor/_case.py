@@ -16,7 +16,7 @@ from bptt.doctor._seen import Shield
 from bptt.doctor._sentinel import Sentinel
 from bptt.doctor._verdict import judge
 from bptt.flow import Flow
-from bptt.flow._names import Names
+from bptt.flow.record._names import Names
 from bptt.rules import Evidence, Finding, Look, Options, Rule
 
 

@@ -12,7 +12,7 @@ from bptt.doctor._incident import in_data, in_gradients, in_states
 from bptt.doctor._seen import Forward
 from bptt.doctor._verdict import judge
 from bptt.flow import Flow, measure
-from bptt.flow._names import Names
+from bptt.flow.record._names import Names
 from bptt.rules import Evidence, Finding, Incident, Options, chosen
 
 

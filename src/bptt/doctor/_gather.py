@@ -11,8 +11,8 @@ from torch.utils.data import BatchSampler, DataLoader
 from bptt.doctor._seen import Forward
 from bptt.doctor._sentinel import Owner, Sentinel
 from bptt.flow import Flow, Site
-from bptt.flow._names import Names, site_name
-from bptt.flow._statistics import Statistics
+from bptt.flow.record._names import Names, site_name
+from bptt.flow.walk._statistics import Statistics
 from bptt.rules import Look, Updates, Weights
 
 MILESTONES = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)

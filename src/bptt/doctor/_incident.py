@@ -15,9 +15,9 @@ from bptt._errors import UnmeasurableError
 from bptt.cells import CELLS
 from bptt.doctor._seen import Forward, Seen
 from bptt.flow._analyse import measure_sequence
-from bptt.flow._call import Call
-from bptt.flow._capture import capture
-from bptt.flow._sequence import Sequence, Track, layers, tracks
+from bptt.flow.record._call import Call
+from bptt.flow.record._capture import capture
+from bptt.flow.walk._sequence import Sequence, Track, layers, tracks
 from bptt.rules import Incident
 
 Where = Literal["input", "forward", "backward"]

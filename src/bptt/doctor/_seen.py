@@ -16,9 +16,9 @@ from torch.nn.modules import module as global_hooks
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
-from bptt.flow._call import kind_of
-from bptt.flow._guest import elsewhere, unnoticed
-from bptt.flow._watch import same_values, watch
+from bptt.flow.record._call import kind_of
+from bptt.flow.record._guest import elsewhere, unnoticed
+from bptt.flow.record._watch import same_values, watch
 
 BYTES = 128 * 2**20
 """References held for one update; older calls are let go beyond it."""

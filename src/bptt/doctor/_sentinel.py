@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from bptt.doctor import _clip
 from bptt.doctor._by_hand import HandUpdates
 from bptt.doctor._seen import Forward, Shield
-from bptt.flow._announce import Root, listen, unlisten
+from bptt.flow.record._announce import Root, listen, unlisten
 from bptt.rules import Updates, Weights
 
 SAMPLE = 2048

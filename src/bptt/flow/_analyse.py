@@ -8,15 +8,23 @@ from torch import Tensor
 
 from bptt._errors import UnmeasurableError
 from bptt.flow._assemble import Part, assemble, part_of
-from bptt.flow._attribution import factors_of
-from bptt.flow._backward import walk_back
-from bptt.flow._call import Call, StateCall
-from bptt.flow._credit import Credit, credit
 from bptt.flow._flow import Flow, Note
-from bptt.flow._linear import Linearised
 from bptt.flow._own_steps import measure_own
-from bptt.flow._sequence import Sequence, Track, chains, layers, output_grad, site_names, tracks
-from bptt.flow._statistics import of_track, padding_in
+from bptt.flow.explain._attribution import factors_of
+from bptt.flow.record._call import Call, StateCall
+from bptt.flow.walk._backward import walk_back
+from bptt.flow.walk._credit import Credit, credit
+from bptt.flow.walk._linear import Linearised
+from bptt.flow.walk._sequence import (
+    Sequence,
+    Track,
+    chains,
+    layers,
+    output_grad,
+    site_names,
+    tracks,
+)
+from bptt.flow.walk._statistics import of_track, padding_in
 
 
 @torch.no_grad()

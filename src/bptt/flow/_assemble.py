@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bptt.flow._attribution import mean_over_samples
-from bptt.flow._backward import Totals
-from bptt.flow._credit import Credit
 from bptt.flow._flow import Flow, Site
-from bptt.flow._sequence import Track
-from bptt.flow._statistics import Statistics, merged, of_gradients, with_states
-from bptt.flow._theory import UNGATED
+from bptt.flow.explain._attribution import mean_over_samples
+from bptt.flow.explain._theory import UNGATED
+from bptt.flow.walk._backward import Totals
+from bptt.flow.walk._credit import Credit
+from bptt.flow.walk._sequence import Track
+from bptt.flow.walk._statistics import Statistics, merged, of_gradients, with_states
 
 
 @dataclass(eq=False)

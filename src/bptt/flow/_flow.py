@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from bptt._errors import BpttError
-from bptt.flow._attribution import Attribution, attribution
-from bptt.flow._statistics import Statistics
-from bptt.flow._theory import Theory
+from bptt.flow.explain._attribution import Attribution, attribution
+from bptt.flow.explain._theory import Theory
+from bptt.flow.walk._statistics import Statistics
 
 
 @dataclass(frozen=True)

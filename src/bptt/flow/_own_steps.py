@@ -8,11 +8,11 @@ from torch import Tensor
 
 from bptt._errors import UnmeasurableError
 from bptt.flow._assemble import Part
-from bptt.flow._backward import EXCESS, norm
-from bptt.flow._call import StateCall
-from bptt.flow._credit import Credit, anchors, bearing, by_lag
-from bptt.flow._own_cells import versions
-from bptt.flow._push import flat, push_back, rows
+from bptt.flow.record._call import StateCall
+from bptt.flow.record._own_cells import versions
+from bptt.flow.walk._backward import EXCESS, norm
+from bptt.flow.walk._credit import Credit, anchors, bearing, by_lag
+from bptt.flow.walk._push import flat, push_back, rows
 
 
 def measure_own(calls: list[StateCall], *, full: bool) -> tuple[list[Part], dict[str, str]]:

@@ -14,16 +14,16 @@ from torch.utils.hooks import RemovableHandle
 
 from bptt._errors import BpttError
 from bptt.flow._analyse import analyse
-from bptt.flow._announce import Root, listen, unlisten
-from bptt.flow._by_hand import ByHand
-from bptt.flow._call import Call, StateCall, kind_of
-from bptt.flow._capture import capture, link
 from bptt.flow._flow import Flow, Note
-from bptt.flow._guest import elsewhere, unnoticed
-from bptt.flow._names import Names
-from bptt.flow._own_cells import OwnCells
-from bptt.flow._runs import Run
-from bptt.flow._watch import watch
+from bptt.flow.by_hand._runs import Run
+from bptt.flow.by_hand._sites import ByHand
+from bptt.flow.record._announce import Root, listen, unlisten
+from bptt.flow.record._call import Call, StateCall, kind_of
+from bptt.flow.record._capture import capture, link
+from bptt.flow.record._guest import elsewhere, unnoticed
+from bptt.flow.record._names import Names
+from bptt.flow.record._own_cells import OwnCells
+from bptt.flow.record._watch import watch
 
 Keep = Literal["norms", "full"]
 LIMIT = 512 * 2**20

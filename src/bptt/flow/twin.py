@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from bptt.cells import CELLS, Cell, State, Weights
-from bptt.flow._call import kind_of
-from bptt.flow._credit import anchors, bearing
-from bptt.flow._sequence import flip
+from bptt.flow.record._call import kind_of
+from bptt.flow.walk._credit import anchors, bearing
+from bptt.flow.walk._sequence import flip
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bptt.cells import CELLS, State, Weights
-from bptt.flow._call import kind_of
+from bptt.flow.record._call import kind_of
 
 Array = NDArray[Any]
 

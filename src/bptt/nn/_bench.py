@@ -121,15 +121,20 @@ def _pair(case: Case, backend: str) -> _Pair:
 
 
 def check(pair: Any) -> None:
-    """Raise unless both layers give the same numbers, to float32's accuracy over the sums that they take."""
+    """Raise unless both layers give the same numbers, in the Euclidean norm of the output and of each gradient.
+
+    A ReLU unit that lies within rounding of zero may have slope 0 in one library and 1 in the other: single gradients
+    then differ by their whole size, hence the wider tolerance there.
+    """
+    tolerance = 1e-2 if pair.case.layer.startswith("ReLU") else 1e-4
     found, expected = pair.run(pair.ours), pair.run(pair.theirs)
     for a, b in zip(found, expected, strict=True):
         a, b = a.detach(), b.detach()
-        error = float((a - b).abs().max() / b.abs().max().clamp_min(1e-20))
-        if not error < 1e-3:
+        error = float((a - b).norm() / b.norm().clamp_min(1e-20))
+        if not error < tolerance:
             raise BpttError(
-                f"bptt's and torch's layer differ by {error:.1e} of the largest value for {pair.case}, expected less "
-                "than 1e-3. No time is measured of wrong numbers; please report this."
+                f"bptt's and torch's layer differ by {error:.1e} in relative norm for {pair.case}, expected less than "
+                f"{tolerance:.0e}. No time is measured of wrong numbers; please report this."
             )
 
 

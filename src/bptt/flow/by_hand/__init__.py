@@ -1,0 +1,1 @@
+"""Recurrences written by hand, found in the autograd graph without any declaration."""
