@@ -1,0 +1,1 @@
+"""Gradient clipping: thresholds given, observed, or held inside backpropagation through time."""

@@ -1,0 +1,1 @@
+"""Recurrent weights and biases to start from."""

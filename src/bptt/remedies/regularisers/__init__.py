@@ -1,0 +1,1 @@
+"""Terms and surgery that keep the backward recurrence near length one."""

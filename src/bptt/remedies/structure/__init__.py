@@ -1,0 +1,1 @@
+"""Other cells, activations and truncation lengths in a layer's place."""
