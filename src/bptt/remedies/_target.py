@@ -1,13 +1,14 @@
 """What a remedy is applied to, and the reasons why it may not fit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt._errors import BpttError
+from bptt.cells import CELLS
 from bptt.flow.record._names import Names
 
 
@@ -31,8 +32,11 @@ class Target:
     site: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def layers(self) -> "Iterator[Layer]":
+    def layers(self, *, whole: bool = False) -> "Iterator[Layer]":
         """Every layer and direction of every recurrent module at the site.
+
+        Args:
+            whole: a site that is one layer of a module stands for all its layers, as where a cell is exchanged.
 
         Raises:
             RemedyError: there is none.
@@ -42,13 +46,36 @@ class Target:
             if not isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
                 continue
             name = names(module) or ""
-            for layer in _layers_of(name, module):
-                if self.site in ("", name, layer.site):
-                    found += 1
-                    yield layer
+            if isinstance(module, nn.RNNCellBase):
+                name = name or type(module).__name__
+            layers = list(_layers_of(name, module))
+            at_site = [layer for layer in layers if self.site in ("", name, layer.site)]
+            found += len(at_site)
+            yield from layers if whole and at_site else at_site
         if not found:
             where = f"at {self.site!r}" if self.site else "in the model"
             raise RemedyError(f"there is no nn.RNN, nn.GRU, nn.LSTM or cell of theirs {where}")
+
+    def fitting(self, why_not: "Callable[[Layer], str]", *, whole: bool = False) -> "list[Layer]":
+        """The layers at the site that `why_not` has nothing against.
+
+        Raises:
+            RemedyError: there is none; the message holds the reasons.
+        """
+        reasons = {layer: why_not(layer) for layer in self.layers(whole=whole)}
+        fitting = [layer for layer, reason in reasons.items() if not reason]
+        if not fitting:
+            said = (f"{layer.site or layer.kind}: {reason}" for layer, reason in reasons.items())
+            raise RemedyError("; ".join(said))
+        return fitting
+
+    def refusal(self, why_not: "Callable[[Layer], str]", *, whole: bool = False) -> str:
+        """Why no layer fits; `""` if one does."""
+        try:
+            self.fitting(why_not, whole=whole)
+        except RemedyError as reason:
+            return str(reason)
+        return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +102,27 @@ class Layer:
     def parameter(self, name: str) -> nn.Parameter | None:
         """`weight_hh` `[G·H, H]`, `weight_ih` `[G·H, I]`, `bias_ih`, `bias_hh` `[G·H]`; None without bias."""
         return getattr(self.module, f"{name}{self.suffix}", None)
+
+    def weight(self, name: str) -> nn.Parameter:
+        """The same, for one that is there and can be written to.
+
+        Raises:
+            RemedyError: the layer has none, or computes it from others (`torch.nn.utils.parametrize`, `weight_norm`).
+        """
+        own = self.module._parameters.get(f"{name}{self.suffix}")
+        if own is None:
+            computed = isinstance(getattr(self.module, f"{name}{self.suffix}", None), Tensor)
+            raise RemedyError(
+                f"{self.site or self.kind} computes its {name} from other parameters; take the parametrization off "
+                "first, and put it on again afterwards"
+                if computed
+                else f"{self.site or self.kind} has no {name}"
+            )
+        return own
+
+    def gate(self, tensor: Tensor, name: str) -> Tensor:
+        """One gate's rows of a parameter, `[H, ...]`, as a view: `i f g o` of an LSTM, `r z n` of a GRU."""
+        return tensor.split(self.hidden_size)[CELLS[self.kind].gate_names.index(name)]
 
 
 def _layers_of(name: str, module: nn.Module) -> Iterator[Layer]:

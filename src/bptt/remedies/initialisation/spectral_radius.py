@@ -1,18 +1,20 @@
 """Rescaling of recurrent matrices to a spectral radius."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
-from bptt.remedies._target import RemedyError, Target
+from bptt.remedies._lines import lines
+from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies.initialisation.orthogonal import why_not
 
-CURES = ("EG201", "NF601")
+CURES = ("EG201", "NF601", "VG103")
 
 
 def fits(target: Target) -> str:
     """Any cell has recurrent matrices."""
-    return "" if any(True for _ in target.layers()) else "there is no recurrent layer"
+    return target.refusal(why_not)
 
 
 def spectral_radius(
@@ -22,7 +24,7 @@ def spectral_radius(
 
     `W ← W · radius / ρ(W)`, gate by gate. A gradient that decays or grows with `ρ(W)^k` over `k` steps then keeps the
     pace that is asked for; direction and ratios of the eigenvalues stay. Blocks without an eigenvalue other than zero
-    are left alone.
+    are left alone. Where an LSTM projects its output (`proj_size`), `W` is a block times `weight_hr`, `[H, H]`.
 
     Args:
         model: holds the layers; changed in place.
@@ -45,19 +47,22 @@ def spectral_radius(
     """
     if not 0 < radius < float("inf"):
         raise RemedyError(f"radius is {radius}, expected a positive number")
+    layers = Target(model, site=site).fitting(why_not)
     with Change("spectral_radius", {"radius": radius}) as change:
-        for layer in Target(model, site=site).layers():
-            weight = layer.parameter("weight_hh")
-            assert weight is not None
+        for layer in layers:
+            weight = layer.weight("weight_hh")
             blocks = weight.detach().split(layer.hidden_size)
-            radii = [float(torch.linalg.eigvals(block.double()).abs().max()) for block in blocks]
+            radii = [radius_of(layer, block) for block in blocks]
             scaled = [b * (radius / r) if r > 0 else b for b, r in zip(blocks, radii, strict=True)]
             change.fill(weight, torch.cat(scaled))
             before = ", ".join(f"{r:.3g}" for r in radii)
             change.said.append(f"{layer.site}: spectral radius {before} -> {radius:g}")
-        where = f", site={site!r}" if site else ""
-        change.lines = (
-            "from bptt.remedies import spectral_radius",
-            f"spectral_radius(model, radius={radius:g}{where})",
-        )
+        change.lines = lines(spectral_radius, change.args, site)
     return change
+
+
+def radius_of(layer: Layer, block: Tensor) -> float:
+    """The largest modulus of a block's eigenvalues, as it acts from state to state."""
+    projection = layer.parameter("weight_hr")
+    matrix = block.double() if projection is None else block.double() @ projection.detach().double()
+    return float(torch.linalg.eigvals(matrix).abs().max())
