@@ -17,7 +17,7 @@ from torch.optim.optimizer import (
 )
 
 from bptt.doctor import Monitor, read_run
-from bptt.doctor import _monitor as monitor_module
+from bptt.doctor import _boundaries as boundaries
 
 EVERY = 1e6
 """A budget that probes every update."""
@@ -170,7 +170,7 @@ def train(loop: Loop, updates: int, monitor: Monitor | None = None) -> list[Tens
 def _no_optimizer_by_hand(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     # Other tests of this process have made optimizers; a script that updates by hand has none.
     if "by_hand" in request.node.name:
-        monkeypatch.setattr(monitor_module, "_optimizer_exists", lambda: False)
+        monkeypatch.setattr(boundaries, "optimizer_exists", lambda: False)
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.__name__)
@@ -228,7 +228,7 @@ def test_only_the_given_optimizer_counts() -> None:
 def test_a_loop_that_never_steps_is_followed_though_an_optimizer_exists(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(monitor_module, "PASSES_WITHOUT_STEP", 3)
+    monkeypatch.setattr(boundaries, "PASSES_WITHOUT_STEP", 3)
     sgd(nn.Linear(1, 1))
     monitor = Monitor(budget=EVERY)
     train(by_hand, 5, monitor)
@@ -257,9 +257,11 @@ def test_between_probes_only_the_light_look_is_there() -> None:
     with Monitor(budget=0.0) as monitor:
         model.loss().backward()
         optimizer.step()
-        assert monitor._recorder._handles, "another optimizer may have its first update next"
+        assert monitor._loop.probes.recorder._handles, (
+            "another optimizer may have its first update next"
+        )
         optimizer.step()
-        assert not monitor._recorder._handles
+        assert not monitor._loop.probes.recorder._handles
         assert len(global_hooks._global_forward_hooks) == 1
         spent = monitor.spent
         for _ in range(100):
@@ -329,7 +331,7 @@ def test_a_fault_of_its_own_switches_it_off(
     where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monitor = Monitor(budget=EVERY, out=tmp_path / "run")
-    monitor._recorder = Broken(where)  # type: ignore[assignment]
+    monitor._loop.probes.recorder = Broken(where)  # type: ignore[assignment]
     torch.manual_seed(1)
     model = Model()
     with monitor:

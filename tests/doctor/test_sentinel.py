@@ -134,7 +134,7 @@ def test_gradients_of_earlier_updates(loop: Callable[[Task], object], carried: l
 
 
 def test_a_loop_without_an_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bptt.doctor._monitor._optimizer_exists", lambda: False)
+    monkeypatch.setattr("bptt.doctor._boundaries.optimizer_exists", lambda: False)
 
     def by_hand(task: Task) -> None:
         for _ in range(5):

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bptt.doctor._gauge import copies, joint_norm, moves, norms
 from bptt.rules import Updates
 
 LIMIT = 20_000
@@ -28,19 +29,26 @@ class HandUpdates:
         self.passes += 1
         if not self.leaves:
             self.leaves = _leaves(root)
-        now = [leaf.detach().clone() for leaf in self.leaves]
-        pairs = list(zip(self._before, now, strict=False))
-        moved = math.hypot(*(float((b - a).norm()) for a, b in pairs)) if pairs else 0.0
-        if moved > 0:
-            size = math.hypot(*(float(a.norm()) for a, _ in pairs))
+        sizes, steps = moves(self._before, self.leaves)
+        if (moved := math.hypot(*steps)) > 0:
+            size = math.hypot(*sizes)
             self._add(moved / size if size > 0 else math.nan)
-        self._before, self._loss = now, loss
-        self._carried = any(leaf.grad is not None and bool(leaf.grad.any()) for leaf in self.leaves)
+        if moved > 0 or not self._before:
+            self._before = copies(self.leaves)
+        self._loss = loss
+        self._carried = any(norm > 0 for norm in norms(self._grads()))
 
     def end(self) -> None:
         """The pass is over; gradients are there."""
-        grads = [leaf.grad for leaf in self.leaves if leaf.grad is not None]
-        self._norm = math.hypot(*(float(grad.norm()) for grad in grads)) if grads else math.nan
+        grads = self._grads()
+        self._norm = joint_norm(grads) if grads else math.nan
+
+    def forget(self) -> None:
+        """What happens to the weights meanwhile is no update."""
+        self._before, self._loss, self._norm = [], math.nan, math.nan
+
+    def _grads(self) -> list[Tensor]:
+        return [leaf.grad for leaf in self.leaves if leaf.grad is not None]
 
     @property
     def finite(self) -> bool:

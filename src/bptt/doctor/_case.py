@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -66,15 +67,16 @@ class Case:
             self._look(gather.cut_off(self.sentinel.forward, self._names, number))
         self.sentinel.after_step(optimizer, number)
 
-    def add(self, flow: Flow, update: int) -> None:
-        """A probe was harvested."""
+    def add(self, flow: Flow, update: int, *, milestone: bool = False) -> None:
+        """A probe was harvested. `milestone`: it stands for one that could not be had at its own update."""
         if self._loaders is None:
             self._loaders = gather.batch_sizes()
         forward = self.sentinel.forward
         living = {id(module): module for module in forward.living()}
         carried = [self._named(living[key]) for key in forward.carried if key in living]
         looks = gather.looks_of(flow, update, carried, self._loaders)
-        self._look(looks or gather.cut_off(forward, self._names, update))
+        looks = looks or gather.cut_off(forward, self._names, update)
+        self._look([replace(each, milestone=True) for each in looks] if milestone else looks)
 
     def _look(self, looks: list[Look]) -> None:
         for look in looks:

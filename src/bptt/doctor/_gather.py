@@ -8,8 +8,9 @@ from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.utils.data import BatchSampler, DataLoader
 
+from bptt.doctor._owner import Owner
 from bptt.doctor._seen import Forward
-from bptt.doctor._sentinel import Owner, Sentinel
+from bptt.doctor._sentinel import Sentinel
 from bptt.flow import Flow, Site
 from bptt.flow.record._names import Names, site_name
 from bptt.flow.walk._statistics import Statistics

@@ -47,7 +47,8 @@ class Logbook:
             "options": options or {},
             "state": "new",
         }
-        self._began = 0.0
+        self._began = self._away = 0.0
+        self._paused_at: float | None = None
 
     @property
     def begun(self) -> bool:
@@ -56,8 +57,25 @@ class Logbook:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self._began
+        """Seconds since the start, without pauses."""
+        now = time.perf_counter() if self._paused_at is None else self._paused_at
+        return now - self._began - self._away
+
+    @property
+    def paused(self) -> bool:
+        """Whether the clock stands still."""
+        return self._paused_at is not None
+
+    def pause(self) -> None:
+        """Stop the clock; a second call changes nothing."""
+        if self._paused_at is None:
+            self._paused_at = time.perf_counter()
+
+    def resume(self) -> None:
+        """Let the clock go on."""
+        if self._paused_at is not None:
+            self._away += time.perf_counter() - self._paused_at
+            self._paused_at = None
 
     def begin(self) -> None:
         """Start the clock; a second call changes nothing."""

@@ -2,8 +2,10 @@
 
 import os
 import weakref
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from torch import nn
 from torch.optim import Optimizer
 
 from bptt._errors import BpttError
@@ -13,7 +15,10 @@ from bptt._errors import BpttError
 class Watching(Protocol):
     """A monitor, as others see it."""
 
-    _active: bool
+    @property
+    def _active(self) -> bool:
+        """Whether it is watching at present."""
+        ...
 
     @property
     def watched(self) -> frozenset[int] | None:
@@ -49,6 +54,33 @@ def take(monitor: Watching) -> None:
 
 def give_back(monitor: Watching) -> None:
     _watching[:] = [weak for weak in _watching if weak() not in (None, monitor)]
+
+
+def one_model(
+    model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module] | None,
+) -> nn.Module | None:
+    """Several modules as one, their sites named by place or by name; None stays None.
+
+    Raises:
+        BpttError: something is not a module, or there is none.
+
+    Example:
+        >>> list(dict(one_model({"actor": nn.GRU(2, 4), "critic": nn.GRU(2, 4)}).named_children()))
+        ['actor', 'critic']
+    """
+    if model is None or isinstance(model, nn.Module):
+        return model
+    each = dict(model) if isinstance(model, Mapping) else {}
+    if not each and isinstance(model, Sequence):
+        each = {str(n): one for n, one in enumerate(model)}
+    wrong = [type(one).__name__ for one in each.values() if not isinstance(one, nn.Module)]
+    if wrong or not each:
+        given = wrong[0] if wrong else type(model).__name__
+        raise BpttError(
+            f"model is or holds a {given}, expected a torch.nn.Module, a sequence or a mapping of them, or None "
+            "(every recurrent module of the process)"
+        )
+    return nn.ModuleDict(each)
 
 
 def checked_lag(lag: int | None) -> int | None:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from bptt._errors import BpttError
 
+FREE = 2.0
+"""Seconds that probes at milestones may take beyond what the budget allows. A verdict needs them, and so has them
+whatever the budget is; where one takes so long that they do not fit, the next probe that does stands for them."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -15,7 +19,9 @@ class Schedule:
         spent + spent / probes <= budget * elapsed,
 
     so the share `spent / elapsed` stays at or below the budget whenever a probe costs what the ones before it did.
-    The first probe is always due: a run that ends after one update has been measured too.
+    The first probe is always due: a run that ends after one update has been measured too. Milestones (updates 1, 3, 10,
+    30, …) are due as long as they fit into two seconds or the budget, whichever is more: a run of a few seconds may
+    spend more than its budget by that much, a long one does not.
 
     Args:
         budget: share of the elapsed time that probes may take; 0 probes the first update only, a
@@ -33,6 +39,16 @@ class Schedule:
     """
 
     budget: float = 0.02
+
+    def forced(self, spent: float, probes: int, elapsed: float) -> bool:
+        """Whether a probe at a milestone may start: within the budget, or within `FREE` seconds.
+
+        Example:
+            >>> Schedule(0.02).forced(spent=0.5, probes=2, elapsed=3.0), Schedule(0.02).due(0.5, 2, 3.0)
+            (True, False)
+        """
+        expected = spent + spent / probes if probes else 0.0
+        return expected <= max(self.budget * elapsed, FREE)
 
     def __post_init__(self) -> None:
         if not self.budget >= 0.0:

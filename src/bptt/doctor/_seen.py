@@ -66,7 +66,7 @@ class Forward:
     """Keeps the calls of the current update."""
 
     def __init__(self, model: nn.Module | None, shield: Shield) -> None:
-        self._hook = shield(self._after)
+        self._fault = shield(_raise)
         self._own = None if model is None else {id(each) for each in model.modules()}
         self.modules: dict[int, weakref.ref[nn.Module]] = {}
         self.called: set[int] = set()
@@ -74,7 +74,10 @@ class Forward:
         self.calls: list[Seen] = []
         self.data: list[tuple[nn.Module, Tensor | None]] = []
         self.steps: dict[int, tuple[int, int, Any]] = {}
-        self.count, self.seconds = 0, 0.0
+        self.seconds = 0.0
+        self.seldom = (
+            False  # the hook is there in updates that are looked at whole, and in no other
+        )
         self._bytes = 0
         self._recurrent: dict[type, bool] = {}
         self._ends: dict[int, Tensor] = {}
@@ -88,7 +91,7 @@ class Forward:
     def start(self) -> None:
         """Install the hook."""
         if self._handle is None:
-            self._handle = global_hooks.register_module_forward_hook(self._hook, with_kwargs=True)
+            self._handle = global_hooks.register_module_forward_hook(self._after, with_kwargs=True)
             self._notice = unnoticed([self._handle])
 
     def stop(self) -> None:
@@ -108,16 +111,36 @@ class Forward:
         """Recurrent modules that were called and still live, in the order of their first calls."""
         return [module for weak in self.modules.values() if (module := weak()) is not None]
 
-    def next_update(self) -> None:
-        """Let go of the calls; the states they ended in are remembered, to know them again."""
-        self._stepped, self._ends = self._ends or self._stepped, {}
-        self.calls, self.data, self._bytes = [], [], 0
-        self._over = True
+    def next_update(self, whole: bool = True) -> None:
+        """Let go of the calls; the states they ended in are remembered, to know them again.
+
+        `whole`: the coming update is looked at whole.
+        """
+        if self._handle is not None:
+            self._stepped, self._ends = self._ends or self._stepped, {}
+            self.calls, self.data, self._bytes = [], [], 0
+            self._over = True
+        if self.seldom and whole != self.on:
+            if whole:
+                self.start()
+            else:
+                self.stop()
+
+    def forget(self) -> None:
+        """Nothing is known of what comes next."""
+        self._stepped, self._ends = {}, {}
+        self.calls, self.data, self._bytes, self._over = [], [], 0, True
 
     def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        self.count += 1
-        if not torch.is_grad_enabled() or elsewhere():
-            return
+        began = time.perf_counter()
+        try:
+            if torch.is_grad_enabled() and not elsewhere():
+                self._look(module, args, kwargs, output)
+        except Exception as fault:
+            self._fault(fault)
+        self.seconds += time.perf_counter() - began + HOOK_SECONDS
+
+    def _look(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._over:
             self.called, self.carried, self.steps, self._over = set(), set(), {}, False
         recurrent = self._recurrent.get(type(module))
@@ -126,16 +149,16 @@ class Forward:
         if not recurrent:
             self._other(module, args)
             return
-        if self._own is not None and id(module) not in self._own:
+        key = id(module)
+        if self._own is not None and key not in self._own:
             return
-        self.modules.setdefault(id(module), weakref.ref(module))
-        began = time.perf_counter()
-        self.called.add(id(module))
+        if key not in self.modules:
+            self.modules[key] = weakref.ref(module)
+        self.called.add(key)
         self._keep(module, kind_of(module) or "", args, kwargs, output)
         given = args[0] if args else kwargs.get("input")
         given = given.data if isinstance(given, PackedSequence) else given
         self._hold(module, given)
-        self.seconds += time.perf_counter() - began
 
     def _other(self, module: nn.Module, args: Any) -> None:
         """A module that is none of torch's recurrent ones: what it was given, and whether that was cut off."""
@@ -214,13 +237,17 @@ def _uses(tensor: Tensor) -> int:
     return torch._C._storage_Use_Count(tensor.untyped_storage()._cdata)
 
 
+def _raise(fault: Exception) -> None:
+    raise fault
+
+
 def _detached(value: Any) -> Any:
-    if isinstance(value, PackedSequence):
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, PackedSequence):  # a tuple, too
         return PackedSequence(
             value.data.detach(), value.batch_sizes, value.sorted_indices, value.unsorted_indices
         )
-    if isinstance(value, Tensor):
-        return value.detach()
     if isinstance(value, (tuple, list)):
         return tuple(_detached(each) for each in value)
     if isinstance(value, dict):

@@ -2,66 +2,28 @@
 
 Before an optimizer's step: the norm of its gradients (which says whether all are finite), what clipping did, whether
 gradients of earlier updates are still there. After it: how far the recurrent weights moved, from a sample of them.
+`Thrift` says which of these are left out of some updates, where updates are very short.
 """
 
 import math
-import weakref
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.doctor import _clip
 from bptt.doctor._by_hand import HandUpdates
+from bptt.doctor._gauge import is_power_of_two, joint_norm, norms, sample
+from bptt.doctor._owner import Owner
 from bptt.doctor._seen import Forward, Shield
 from bptt.flow.record._announce import Root, listen, unlisten
-from bptt.rules import Updates, Weights
+from bptt.rules import Weights
 
-SAMPLE = 2048
-"""Entries of a weight that are compared before and after a step."""
 EVERY_ONE = 32
-"""Updates in which everything is looked at; later on, what costs most is thinned out where updates are short."""
-MOST_SELDOM = 64
-"""At least one update of so many is looked at whole."""
+"""Updates in which everything is looked at."""
 WHOLE_EVERY = 16
 """Updates after which all weights are compared, not only recurrent ones."""
-
-
-class Row:
-    """What is known of the update that is going on."""
-
-    def __init__(self) -> None:
-        self.loss = math.nan
-        self.norm = self.unclipped = self.clip = self.coefficient = math.nan
-        self.by_hand = math.nan
-        self.passes = 0
-        self.before: list[Tensor] = []
-        self.whole: list[Tensor] | None = None
-
-
-class Owner:
-    """One optimizer: its parameters, and one entry for each of its steps."""
-
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.weak = weakref.ref(optimizer)
-        self.updates = Updates()
-        self.numbers: list[int] = []
-        self.begun_with_grads: list[bool] = []
-        self.row = Row()
-        self._key: tuple[int, ...] = ()
-        self.parameters: list[Tensor] = []
-
-    def refresh(self, optimizer: Optimizer) -> None:
-        """Parameters may be added to an optimizer later."""
-        key = tuple(len(group["params"]) for group in optimizer.param_groups)
-        if key != self._key:
-            self._key = key
-            self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            self.ids = {id(p) for p in self.parameters}
-
-    ids: set[int] = set()  # noqa: RUF012  of the parameters; set by refresh
 
 
 class Sentinel:
@@ -87,7 +49,9 @@ class Sentinel:
         self._clips: list[tuple[str, float, float | None]] = []
         self._grad_norm = math.nan
         self.hand = HandUpdates()
-        self.full, self.stride = True, 1  # whether all is looked at in this update, and how seldom
+        self.number, self.stride = 0, 1  # updates so far, and how seldom all is looked at
+        self.full = self.was_full = True  # whether it is in this update, and was in the one before
+        self.milestones: Callable[[int], bool] = lambda number: False
         self.pass_over: Callable[[], None] = lambda: None
         self.by_hand: Callable[[], bool] = lambda: False
 
@@ -102,6 +66,14 @@ class Sentinel:
         unlisten(self._pass)
         _clip.unlisten(self._heard)
         self.forward.stop()
+
+    def forget(self) -> None:
+        """Drop what is known of the update that is going on."""
+        self.forward.forget()
+        self.hand.forget()
+        self._clips, self._grad_norm, self.full = [], math.nan, True
+        for owner in self.owners.values():
+            owner.forget()
 
     # A backward pass.
 
@@ -134,13 +106,14 @@ class Sentinel:
                 self.forward.next_update()
         self.pass_over()
         weight = self._one_weight() if self.full else None
-        self._grad_norm = math.nan if weight is None or weight.grad is None else _norm(weight.grad)
+        grad = None if weight is None else weight.grad
+        self._grad_norm = math.nan if grad is None else norms([grad])[0]
 
     def _has_grad(self, owner: Owner) -> bool:
         """Whether a gradient is there that is not zero, judged by one recurrent weight, or the largest."""
         known = [w for w in self._recurrent_weights() if id(w) in owner.ids]
         weight = known[0] if known else max(owner.parameters, key=Tensor.numel, default=None)
-        return weight is not None and weight.grad is not None and bool(_sample(weight.grad).any())
+        return weight is not None and weight.grad is not None and bool(sample(weight.grad).any())
 
     def _clipped(self, kind: str, limit: float, total: float | None) -> None:
         self._clips.append((kind, limit, total))
@@ -154,72 +127,78 @@ class Sentinel:
             owner = self.owners[id(optimizer)] = Owner(optimizer)
         owner.refresh(optimizer)
         row = owner.row
-        grads = [p.grad for p in owner.parameters if p.grad is not None]
-        row.loss, row.norm = self.loss, _joint_norm(grads)
+        row.loss, row.norm = self.loss, self._norm(owner)
         row.clip, row.coefficient, row.unclipped = self._clipping(row.norm)
-        if self.full:
-            row.before = [_sample(w.detach()).clone() for w in self._watched(owner)]
-        number = len(owner.updates)
-        if number < WHOLE_EVERY or number % (WHOLE_EVERY * self.stride) == 0:
-            row.whole = [_sample(p.detach()).clone() for p in owner.parameters]
+        if owner.unusual(row.norm) or self.full:
+            number = len(owner.updates)
+            whole = number < WHOLE_EVERY or number % (WHOLE_EVERY * self.stride) == 0
+            owner.hold(self._watched(owner), whole)
         if not math.isfinite(row.norm):
             self._raise("backward")
+
+    def _norm(self, owner: Owner) -> float:
+        """Of the gradients that this step uses.
+
+        Clipping has just computed it, if it clips what this optimizer steps. Whole looks say whether that is so, and
+        thin ones then take its word.
+        """
+        clip = next((each for each in reversed(self._clips) if each[2] is not None), None)
+        told = math.nan if clip is None else _left(clip) * float(clip[2] or 0.0)
+        if not self.full and owner.clipping_tells and clip is not None:
+            return told
+        norm = joint_norm([p.grad for p in owner.parameters if p.grad is not None])
+        if self.full:
+            owner.clipping_tells = abs(told - norm) <= 1e-3 * norm
+        return norm
 
     def after_step(self, optimizer: Optimizer, number: int) -> None:
         """Weights have changed; the update is over."""
         owner = self.owners.get(id(optimizer))
         if owner is None:
             return
-        row, updates = owner.row, owner.updates
-        moved = [_ratio(b, w) for b, w in zip(row.before, self._watched(owner), strict=False)]
-        whole = math.nan
-        if row.whole is not None:
-            pairs = [
-                (b, _sample(p.detach())) for b, p in zip(row.whole, owner.parameters, strict=False)
-            ]
-            size = math.hypot(*(float(b.norm()) for b, _ in pairs)) if pairs else 0.0
-            step = math.hypot(*(float((a - b).norm()) for b, a in pairs)) if pairs else 0.0
-            whole = step / size if size > 0 else math.nan
-        updates.loss.append(row.loss)
-        updates.norm.append(row.norm)
-        updates.unclipped.append(row.unclipped)
-        updates.clip.append(row.clip)
-        updates.coefficient.append(row.coefficient)
-        updates.lr.append(float(optimizer.param_groups[0].get("lr", math.nan)))
-        updates.ratio.append(max(moved) if moved else whole)
-        updates.whole_ratio.append(whole)
-        updates.carried.append(self._carried(owner) if number > 1 else False)
-        updates.finite.append(math.isfinite(row.norm))
-        updates.passes.append(row.passes)
-        owner.numbers.append(number)
-        owner.begun_with_grads, owner.row = [], Row()
+        looked, ratio, whole = bool(owner.row.before or owner.row.whole), math.nan, math.nan
+        if looked:
+            ratio, whole = owner.moved(self._watched(owner))
+        elif owner.updates.ratio:
+            ratio = owner.updates.ratio[-1]  # nothing says that it has changed
+        carried = self._carried(owner) if number > 1 else False
+        lr = float(optimizer.param_groups[0].get("lr", math.nan))
+        owner.enter(number, ratio, whole, carried, lr)
         if self.full:
             self._count_weights(owner)
-        self.full = number < EVERY_ONE or number % self.stride == 0
+        self.number, self.was_full = number, self.full
+        self.full = self._whole_next(number + 1)
         self._clips, self._grad_norm = [], math.nan
-        self.forward.next_update()
+        self.forward.next_update(self.full)
+
+    def _whole_next(self, number: int) -> bool:
+        """Whether all is looked at in that update: a state that a milestone is given comes from the one before."""
+        if number <= EVERY_ONE or number % self.stride == 0:
+            return True
+        return self.milestones(number) or self.milestones(number + 1)
 
     def _carried(self, owner: Owner) -> bool:
-        if not self.full:
+        if owner.row.passes and not owner.begun_with_grads:  # not looked at: it was as it is
             return bool(owner.updates.carried) and owner.updates.carried[-1]
         return bool(owner.begun_with_grads) and all(owner.begun_with_grads)
 
-    def look_less(self, times: float) -> None:
-        """What can be left out of an update is left out of more of them; norms and finiteness never are."""
-        self.stride = min(math.ceil(2 * times * self.stride), MOST_SELDOM)
-        self.forward.watches = False
+    def look_less(self, stride: int) -> None:
+        """Look at every `stride`-th update whole; norms and finiteness are looked at in all of them."""
+        self.stride = stride | 1  # odd: of two optimizers in turn, each has its share
+        self.forward.watches = stride == 1
 
     def _clipping(self, norm: float) -> tuple[float, float, float]:
         """`(limit, coefficient, norm before)` of what was clipped in this update."""
-        for kind, limit, total in reversed(self._clips):
-            if kind == "norm" and total is not None:
-                return limit, min(1.0, limit / (total + 1e-6)), total
-        weight = self._one_weight()
+        for clip in reversed(self._clips):
+            _, limit, total = clip
+            if total is not None:
+                return limit, _left(clip), total
+        weight = self._one_weight() if self.full else None
         if weight is None or weight.grad is None or not self._grad_norm > 0:
             return math.nan, math.nan, norm
-        left = _norm(weight.grad) / self._grad_norm
+        left = norms([weight.grad])[0] / self._grad_norm
         limit = next((limit for kind, limit, _ in self._clips if kind == "value"), math.nan)
-        if math.isnan(limit) and (left > 1 - 1e-4 or _is_power_of_two(left)):
+        if math.isnan(limit) and (left > 1 - 1e-4 or is_power_of_two(left)):
             return math.nan, math.nan, norm  # nothing clips, or a loss scaler has undone its scale
         return (math.inf if math.isnan(limit) else limit), left, norm / left if left > 0 else norm
 
@@ -258,7 +237,7 @@ class Sentinel:
                 continue
             facts.steps += 1
             grad = weight.grad
-            facts.with_grad += grad is not None and bool(_sample(grad).any())
+            facts.with_grad += grad is not None and bool(sample(grad).any())
 
     def _raise(self, what: str) -> None:
         if not self._alarmed:
@@ -266,41 +245,8 @@ class Sentinel:
             self._alarm(what)
 
 
-def _joint_norm(grads: list[Tensor]) -> float:
-    """Euclidean norm of all; where its squares overflow, it is taken in float64."""
-    if not grads:
-        return 0.0
-    dense = [grad.coalesce()._values() if grad.is_sparse else grad for grad in grads]
-    if len({grad.device for grad in dense}) == 1:
-        norms = torch._foreach_norm(dense)  # pyright: ignore[reportPrivateImportUsage]
-        norm = math.hypot(*torch.stack(list(norms)).tolist())
-    else:
-        norm = math.hypot(*(_norm(grad) for grad in dense))
-    if math.isfinite(norm):
-        return norm
-    return math.hypot(*(float(torch.linalg.vector_norm(g, dtype=torch.float64)) for g in dense))
-
-
-def _norm(grad: Tensor) -> float:
-    grad = grad.coalesce()._values() if grad.is_sparse else grad
-    return float(grad.norm())
-
-
-def _sample(weight: Tensor) -> Tensor:
-    """Every so manieth entry, a view."""
-    if weight.is_sparse:
-        return weight.coalesce()._values().flatten()[:SAMPLE]
-    flat = weight.reshape(-1) if weight.is_contiguous() else weight.flatten()
-    return flat[:: max(1, flat.numel() // SAMPLE)]
-
-
-def _ratio(before: Tensor, after: Tensor) -> float:
-    size = float(before.norm())
-    return float((_sample(after.detach()) - before).norm()) / size if size > 0 else math.nan
-
-
-def _is_power_of_two(factor: float) -> bool:
-    if not 0 < factor < math.inf:
-        return False
-    exponent = math.log2(factor)
-    return abs(exponent - round(exponent)) < 1e-3
+def _left(clip: tuple[str, float, float | None]) -> float:
+    """What clipping by norm multiplied the gradient by; torch's own arithmetic."""
+    _, limit, total = clip
+    left = limit / ((total or 0.0) + 1e-6)
+    return left if math.isnan(left) else min(1.0, left)

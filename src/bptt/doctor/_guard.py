@@ -1,0 +1,80 @@
+"""The guard between a monitor and the training it watches: faults stay on this side, and time is added up."""
+
+import time
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Something whose hooks add up their own time."""
+
+    seconds: float
+
+
+class Guard:
+    """Lets nothing through but what the training is meant to see.
+
+    A fault inside a shielded call is kept as `fault`, `failed` is called, and later calls do nothing. What is not an
+    `Exception` (`KeyboardInterrupt`, `Enough`) passes.
+
+    Args:
+        clock: its seconds are counted by itself, and not a second time here.
+        failed: called after the first fault.
+
+    Example:
+        >>> guard = Guard()
+        >>> guard.active = True
+        >>> guard.shield(lambda: 1 / 0)()
+        >>> guard.fault.splitlines()[-1]
+        'ZeroDivisionError: division by zero'
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, failed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.active = False
+        self.fault: str | None = None
+        self.seconds = self.sentinels = 0.0
+        self._clock, self._failed = clock, failed
+
+    def shield(self, call: Callable[..., Any], *, sentinel: bool = False) -> Callable[..., Any]:
+        """The call behind the guard. `sentinel`: its time counts as the sentinels', too."""
+
+        @wraps(call)
+        def shielded(*args: Any, **kwargs: Any) -> Any:
+            if self.fault is not None or not self.active:
+                return None
+            clock = self._clock
+            hooks = 0.0 if clock is None else clock.seconds
+            spent, began = self.seconds, time.perf_counter()
+            try:
+                return call(*args, **kwargs)
+            except Exception:
+                self.fail(traceback.format_exc())
+            finally:
+                wall = time.perf_counter() - began
+                # A shielded call inside this one has added its time already: what counts is the outermost.
+                self.seconds = spent + wall - (0.0 if clock is None else clock.seconds - hooks)
+                if sentinel:
+                    self.sentinels += wall
+            return None
+
+        return shielded
+
+    def shield_sentinel(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The same for a sentinel."""
+        return self.shield(call, sentinel=True)
+
+    def timed(self, call: Callable[..., Any], *args: Any) -> None:
+        """Call a sentinel from inside a shielded call."""
+        began = time.perf_counter()
+        call(*args)
+        self.sentinels += time.perf_counter() - began
+
+    def fail(self, text: str) -> None:
+        """A fault of the monitor's own: it ends the watching."""
+        self.fault = self.fault or text
+        self._failed()

@@ -1,0 +1,76 @@
+"""How much of each update the sentinels look at, where updates are so short that a full look costs too much.
+
+| look | when |
+|---|---|
+| loss, norm of the gradients, whether they are finite | every update |
+| calls of recurrent modules, data they were given | every update, or every `stride`-th |
+| how far weights moved, clipping by hand, gradients left over, where gradients arrived | every `stride`-th |
+
+The first updates and those around milestones are looked at whole, and so is one whose gradient is far above the
+usual. What lasts (a frozen weight, gradients that nobody clears) is then seen all the same.
+"""
+
+import math
+
+from bptt.doctor._sentinel import EVERY_ONE, Sentinel
+
+SHARE = 0.6
+"""Of the budget, for sentinels; probes have the rest."""
+LEAST = 0.005
+"""Share of the time that sentinels may take whatever the budget is."""
+MOST_SELDOM = 64
+"""At least one update of so many is looked at whole."""
+ROUND = 16
+"""Updates after which the cost is judged."""
+STEP_SECONDS = 4e-6
+"""What torch takes to call the hooks of one step."""
+
+
+class Thrift:
+    """Measures what whole and thin looks cost, and spaces the whole ones so that the share holds.
+
+    With a whole look costing `a`, a thin one `b`, an update `u` and the allowed share `s`, a whole look at every
+    `k`-th update costs `b + (a - b) / k` an update, so `k = (a - b) / (s u - b)`.
+
+    Args:
+        budget: share of the time for sentinels and probes.
+    """
+
+    def __init__(self, budget: float) -> None:
+        self._allowed = max(SHARE * budget, LEAST)
+        self._seconds = self._elapsed = 0.0
+        self._costs: dict[bool, list[float]] = {True: [], False: []}
+        self._updates: list[float] = []
+
+    def update(self, sentinel: Sentinel, seconds: float, elapsed: float) -> None:
+        """An update is over. `seconds`, `elapsed`: the sentinels' time and the run's, so far."""
+        forward = sentinel.forward
+        cost = seconds + forward.seconds - self._seconds
+        self._costs[sentinel.was_full].append(cost)
+        self._updates.append(elapsed - self._elapsed)
+        self._seconds, self._elapsed = seconds + forward.seconds, elapsed
+        if sentinel.number >= EVERY_ONE and len(self._updates) >= ROUND:
+            self._judge(sentinel)
+
+    def _judge(self, sentinel: Sentinel) -> None:
+        """Medians: a probe, or an evaluation between two updates, says nothing of the usual one."""
+        whole, thin = _median(self._costs[True]), _median(self._costs[False])
+        allowed = self._allowed * _median(self._updates)
+        self._updates = []
+        for costs in self._costs.values():
+            del costs[:-ROUND]
+        if sentinel.stride == 1 and whole <= allowed:
+            return
+        if math.isnan(thin):  # not tried yet
+            sentinel.look_less(2)
+            return
+        room = allowed - thin
+        stride = math.ceil((whole - thin) / room) if room > 0 and whole > thin else MOST_SELDOM
+        stride = min(max(stride, 1), MOST_SELDOM)
+        if room <= 0:
+            sentinel.forward.seldom = True
+        sentinel.look_less(stride)
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2] if values else math.nan
