@@ -32,3 +32,6 @@ from bptt.remedies.initialisation.forget_bias import forget_bias as forget_bias
 from bptt.remedies.initialisation.identity_relu import identity_relu as identity_relu
 from bptt.remedies.initialisation.orthogonal import orthogonal as orthogonal
 from bptt.remedies.initialisation.spectral_radius import spectral_radius as spectral_radius
+from bptt.remedies.structure.to_gru import to_gru as to_gru
+from bptt.remedies.structure.to_lstm import to_lstm as to_lstm
+from bptt.remedies.structure.to_relu import to_relu as to_relu

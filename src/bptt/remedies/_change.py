@@ -27,6 +27,7 @@ class Change:
         said: what was done, with its numbers, in one sentence a line.
         lines: the code that makes the change permanent.
         active: whether it is in place.
+        counts: what it did while it acted, such as updates skipped; empty for what acts once.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -43,6 +44,7 @@ class Change:
         self.said: list[str] = []
         self.lines: tuple[str, ...] = ()
         self.active = True
+        self.counts: dict[str, int] = {}
         self._undo: list[Callable[[], None]] = []
 
     def __enter__(self) -> "Change":
@@ -111,23 +113,37 @@ class Change:
     def parameters(
         self, optimizer: Optimizer, old: list[nn.Parameter], new: list[nn.Parameter]
     ) -> None:
-        """Have `optimizer` own `new` in the place of `old`, in the group of the first of them.
+        """Have `optimizer` own `new` in the place of `old`: one for one where they are as many, else at the end of the
+        group of the first of them. What it did not own, it does not get.
 
         The state that belongs to the old ones (momentum, second moments) is put aside, and comes back with them.
         """
         gone = {id(p) for p in old}
-        state = {p: optimizer.state.pop(p) for p in old if p in optimizer.state}
         groups = [(group, list(group["params"])) for group in optimizer.param_groups]
-        home = next((g for g, kept in groups if any(id(p) in gone for p in kept)), groups[0][0])
+        if not any(id(p) in gone for _, kept in groups for p in kept):
+            return
+        # LBFGS keeps one flat history of all its parameters, and their number.
+        flat = "_numel_cache" in vars(optimizer)
+        aside = list(optimizer.state) if flat else old
+        state = {p: optimizer.state.pop(p) for p in aside if p in optimizer.state}
+        heir = dict(zip(map(id, old), new, strict=False)) if len(old) == len(new) else {}
+        home = next(group for group, kept in groups if any(id(p) in gone for p in kept))
         for group, kept in groups:
-            group["params"] = [p for p in kept if id(p) not in gone]
-        home["params"] = [*home["params"], *new]
+            # In place: LBFGS, and whoever else holds the list, sees it, too.
+            group["params"][:] = [
+                heir.get(id(p), p) for p in kept if id(p) in heir or id(p) not in gone
+            ]
+        home["params"].extend([] if heir else new)
+        if flat:
+            self.attribute(optimizer, "_numel_cache", None)
 
         def back() -> None:
             for p in new:
                 optimizer.state.pop(p, None)
+            if flat:
+                optimizer.state.clear()
             for group, kept in groups:
-                group["params"] = kept
+                group["params"][:] = kept
             optimizer.state.update(state)
 
         self._undo.append(back)
