@@ -1,0 +1,71 @@
+"""Undoing `detach()` and `.data` inside a module's forward pass."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from bptt.remedies._change import Change
+
+_DETACH = {torch.Tensor.detach, torch.detach}
+_DATA = torch.Tensor.data.__get__  # type: ignore[attr-defined]
+
+
+class Attached(TorchFunctionMode):
+    """While active, a tensor that requires a gradient stays attached where `wanted(place)` says so.
+
+    Args:
+        wanted: from the place in the code, `(file, line)`, to whether its detaching is undone.
+    """
+
+    def __init__(self, wanted: Callable[[tuple[str, int]], bool]) -> None:
+        super().__init__()
+        self.wanted = wanted
+        self.seen: Counter[tuple[str, int]] = Counter()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Torch calls this in place of each of its functions."""
+        if func in _DETACH or func == _DATA:
+            tensor = args[0]
+            if isinstance(tensor, Tensor) and tensor.requires_grad and torch.is_grad_enabled():
+                place = _place()
+                self.seen[place] += 1
+                if self.wanted(place):
+                    return tensor
+        return func(*args, **(kwargs or {}))
+
+
+_NOT_THE_USERS = ("torch", "bptt", "beartype", "jaxtyping")
+
+
+def _place() -> tuple[str, int]:
+    """File and line of the user's own code that is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_between(frame):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _is_between(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in _NOT_THE_USERS or frame.f_code.co_filename.startswith("<@beartype")
+
+
+def around_forward(change: Change, model: nn.Module, mode: Callable[[], Any]) -> None:
+    """Have `mode()` active whenever the model's own forward pass runs in training."""
+    forward = model.forward
+
+    def within(*args: Any, **kwargs: Any) -> Any:
+        if not (model.training and torch.is_grad_enabled()):
+            return forward(*args, **kwargs)
+        with mode():
+            return forward(*args, **kwargs)
+
+    change.attribute(model, "forward", within)

@@ -1,0 +1,106 @@
+"""Recurrent parameters that no optimizer trains are trained."""
+
+from torch import nn
+from torch.optim import Optimizer
+
+from bptt.remedies._change import Change
+from bptt.remedies._target import RemedyError, Target
+
+CURES = ("OP502",)
+
+
+def fits(target: Target) -> str:
+    """An optimizer, and recurrent parameters that it does not train."""
+    if not target.optimizers:
+        return "it acts on an optimizer, and none was given"
+    try:
+        missing = _missing(target)
+    except RemedyError as error:
+        return str(error)
+    return "" if missing else "all recurrent parameters are trained already"
+
+
+def own_parameters(
+    model: nn.Module, *, optimizer: Optimizer | None = None, site: str = ""
+) -> Change:
+    """Switch gradients on for the recurrent parameters, and give to `optimizer` those that it does not own.
+
+    `θ ← θ - η ∂L/∂θ` is done only for what stands in a group of the optimizer and requires a gradient. What was
+    missing goes into the group that owns most of the model's other parameters, with that group's settings; an optimizer
+    that owns nothing of this model takes it into its first.
+
+    Args:
+        model: holds the layers.
+        optimizer: takes the parameters; those that another optimizer owns are to be left out by `site`.
+        site: one module or site, `""` for all.
+
+    Raises:
+        RemedyError: no layer there; nothing was changed.
+
+    Example:
+        >>> import torch
+        >>> model = nn.ModuleDict({"rnn": nn.GRU(2, 4), "out": nn.Linear(4, 1)})
+        >>> optimizer = torch.optim.SGD(model["out"].parameters(), lr=0.1)
+        >>> change = own_parameters(model, optimizer=optimizer)
+        >>> len(optimizer.param_groups[0]["params"])
+        6
+        >>> change.undo(); len(optimizer.param_groups[0]["params"])
+        2
+
+    Source: PyTorch documentation, torch.optim; the two usual ways there are on the page of OP502.
+    """
+    assert optimizer is not None
+    with Change("own_parameters", {}) as change:
+        missing = _missing(Target(model, (optimizer,), site))
+        for name, parameter in missing.items():
+            if not parameter.requires_grad:
+                _switch_on(change, parameter)
+                change.said.append(f"{name}: requires_grad False -> True")
+        owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        new = {name: p for name, p in missing.items() if id(p) not in owned}
+        if new:
+            _give(change, optimizer, model, list(new.values()))
+            change.said.append(f"given to {type(optimizer).__name__}: {', '.join(new)}")
+        change.lines = (
+            "model.requires_grad_(True)",
+            f"optimizer = torch.optim.{type(optimizer).__name__}(model.parameters(), ...)",
+        )
+    return change
+
+
+def _missing(target: Target) -> dict[str, nn.Parameter]:
+    """The recurrent parameters that stand still, by name."""
+    owned = {id(p) for each in target.optimizers for g in each.param_groups for p in g["params"]}
+    found = {}
+    for layer in target.layers():
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            p = layer.parameter(kind)
+            if isinstance(p, nn.Parameter) and not (p.requires_grad and id(p) in owned):
+                found[f"{layer.site}.{kind}" if layer.site else kind] = p
+    return found
+
+
+def _switch_on(change: Change, parameter: nn.Parameter) -> None:
+    grad = parameter.grad
+
+    def back() -> None:
+        parameter.requires_grad_(False)
+        parameter.grad = grad
+
+    parameter.requires_grad_(True)
+    change.then(back)
+
+
+def _give(change: Change, optimizer: Optimizer, model: nn.Module, new: list[nn.Parameter]) -> None:
+    own = {id(p) for p in model.parameters()}
+    home = max(optimizer.param_groups, key=lambda group: sum(id(p) in own for p in group["params"]))
+    params, grads = home["params"], [p.grad for p in new]
+
+    def back() -> None:
+        home["params"] = params
+        for p, grad in zip(new, grads, strict=True):
+            optimizer.state.pop(p, None)
+            p.grad = grad
+
+    home["params"] = [*params, *new]
+    change.then(back)

@@ -1,0 +1,288 @@
+"""The laws of the table of remedies: what every row keeps, restores and refuses, and what it cures."""
+
+import copy
+import math
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bptt.doctor import Monitor
+from bptt.remedies import Change, Remedy, RemedyError, Target, table
+from bptt.rules import Finding
+from bptt.rules import table as rules
+from bptt.rules._example import Example, Reader
+
+REMEDIES, RULES = table(), rules()
+GIVEN: dict[str, Any] = {
+    "lag": 40, "lr": 0.01, "max_norm": 1.0, "value": 1.0, "length": 8, "clip": 0.5, "limit": 1.0,
+}  # fmt: skip
+"""What a remedy is told where it has to be told something and no rule prescribes it."""
+CELLS = ("tanh", "relu", "gru", "lstm")
+CURES = [(name, code) for name, row in REMEDIES.items() for code in row.cures]
+each_remedy = pytest.mark.parametrize("name", REMEDIES)
+
+
+def subject(cell: str) -> tuple[Reader, Optimizer]:
+    """A small model amid its training: gradients and momenta are there, and one parameter has no gradient."""
+    torch.manual_seed(1)
+    kinds = {"gru": nn.GRU, "lstm": nn.LSTM}
+    rnn = kinds[cell](2, 6) if cell in kinds else nn.RNN(2, 6, nonlinearity=cell)
+    model = Reader(rnn)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(2):
+        update(model, optimizer)
+    model.readout.bias.grad = None
+    return model, optimizer
+
+
+def update(model: nn.Module, optimizer: Optimizer) -> None:
+    """One update on numbers that take nothing from torch's random stream."""
+    x = torch.linspace(-1, 1, 9 * 3 * 2).view(9, 3, 2)
+    optimizer.zero_grad()
+    model(x)[0].square().mean().backward()
+    optimizer.step()
+
+
+def told(remedy: Remedy) -> dict[str, Any]:
+    """Arguments for it: only those that have to be there."""
+    import inspect
+
+    named = inspect.signature(remedy.function).parameters
+    needed = [name for name in remedy.arguments if named[name].default is inspect.Parameter.empty]
+    return {name: GIVEN[name] for name in needed}
+
+
+def everything(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+    """All that a change may touch, so that two of them compare as equal where every bit is."""
+    return {
+        "classes": {name: type(module) for name, module in model.named_modules()},
+        "settings": {name: settings(module) for name, module in model.named_modules()},
+        "hooks": {name: hooks(module) for name, module in model.named_modules()},
+        "names": list(dict(model.named_parameters())),
+        "identities": [id(p) for p in model.parameters()],
+        "weights": {name: bits(value) for name, value in model.state_dict().items()},
+        "grads": {name: bits(p.grad) for name, p in model.named_parameters()},
+        "trains": {name: p.requires_grad for name, p in model.named_parameters()},
+        "optimizer": plain(optimizer.state_dict()),
+        "owned": [[id(p) for p in group["params"]] for group in optimizer.param_groups],
+        "own": sorted(vars(optimizer)),
+        "step hooks": [
+            len(optimizer._optimizer_step_pre_hooks),
+            len(optimizer._optimizer_step_post_hooks),
+        ],
+        "random": torch.get_rng_state().tolist(),
+        "torch": [torch.autograd.backward, nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_],
+    }
+
+
+def settings(module: nn.Module) -> dict[str, Any]:
+    plain_types = (int, float, str, bool, type(None))
+    own = {name: value for name, value in vars(module).items() if isinstance(value, plain_types)}
+    return {**own, "forward": "forward" in vars(module)}
+
+
+def hooks(module: nn.Module) -> tuple[int, ...]:
+    return tuple(len(value) for name, value in sorted(vars(module).items()) if "_hooks" in name)
+
+
+def bits(value: Any) -> Any:
+    return (value.dtype, value.clone().view(-1).tolist()) if isinstance(value, Tensor) else value
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list) else bits(value)
+
+
+def fitting(remedy: Remedy, **changes: Any) -> list[str]:
+    return [cell for cell in CELLS if not remedy.fits(Target(*with_optimizers(subject(cell))))]
+
+
+def with_optimizers(pair: tuple[Reader, Optimizer]) -> tuple[Reader, tuple[Optimizer, ...]]:
+    return pair[0], (pair[1],)
+
+
+def prepared(remedy: Remedy, cell: str) -> tuple[Reader, Optimizer]:
+    """A subject that the remedy has something to do for."""
+    model, optimizer = subject(cell)
+    if remedy.name == "own_parameters":
+        model.rnn.weight_hh_l0.requires_grad_(False)
+        optimizer.param_groups[0]["params"] = list(model.readout.parameters())
+        for p in model.rnn.parameters():
+            optimizer.state.pop(p, None)
+    return model, optimizer
+
+
+def applied(remedy: Remedy, model: nn.Module, optimizer: Optimizer) -> Change:
+    return remedy.apply(model, optimizer, **told(remedy))
+
+
+PAIRS = [
+    (name, cell)
+    for name, remedy in REMEDIES.items()
+    for cell in CELLS
+    if not remedy.fits(Target(*with_optimizers(prepared(remedy, cell))))
+]
+each_pair = pytest.mark.parametrize(("name", "cell"), PAIRS)
+
+
+@each_remedy
+def test_a_remedy_fits_something(name: str) -> None:
+    assert [cell for each, cell in PAIRS if each == name]
+
+
+@each_pair
+def test_undo_restores_every_bit(name: str, cell: str) -> None:
+    model, optimizer = prepared(REMEDIES[name], cell)
+    before = everything(model, optimizer)
+    change = applied(REMEDIES[name], model, optimizer)
+    assert change.active
+    change.undo()
+    assert everything(model, optimizer) == before
+    assert not change.active
+
+
+@each_pair
+def test_undo_after_updates_leaves_nothing_behind(name: str, cell: str) -> None:
+    model, optimizer = prepared(REMEDIES[name], cell)
+    kept = (
+        "classes",
+        "settings",
+        "hooks",
+        "names",
+        "identities",
+        "trains",
+        "owned",
+        "own",
+        "step hooks",
+        "torch",
+    )
+    before = everything(model, optimizer)
+    change = applied(REMEDIES[name], model, optimizer)
+    for _ in range(2):
+        update(model, optimizer)
+    change.undo()
+    after = everything(model, optimizer)
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
+    update(model, optimizer)
+
+
+@each_pair
+def test_a_remedy_says_what_it_did_and_how_to_keep_it(name: str, cell: str) -> None:
+    change = applied(REMEDIES[name], *prepared(REMEDIES[name], cell))
+    assert change.said
+    assert all(change.said)
+    assert len(change.lines) >= 1
+    compiled = "\n".join(change.lines).replace("...", "Ellipsis")
+    assert compiled.strip()
+    change.undo()
+
+
+@each_pair
+def test_random_numbers_are_left_alone(name: str, cell: str) -> None:
+    model, optimizer = prepared(REMEDIES[name], cell)
+    before = torch.get_rng_state()
+    change = applied(REMEDIES[name], model, optimizer)
+    assert torch.equal(torch.get_rng_state(), before)
+    change.undo()
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"), [pair for pair in PAIRS if REMEDIES[pair[0]].kind != "structure"]
+)
+def test_state_dicts_keep_their_names_and_shapes(name: str, cell: str) -> None:
+    """Swaps of structure are what changes them; everything else loads and is loaded as before."""
+    model, optimizer = prepared(REMEDIES[name], cell)
+    before = {key: value.shape for key, value in model.state_dict().items()}
+    change = applied(REMEDIES[name], model, optimizer)
+    assert {key: value.shape for key, value in model.state_dict().items()} == before
+    y, _ = model(torch.ones(9, 3, 2))
+    assert y.shape == (9, 3, 1) or name == "batch_first"
+    change.undo()
+
+
+@each_remedy
+def test_what_does_not_fit_is_refused_and_nothing_touched(name: str) -> None:
+    """A model without recurrence, no optimizer, a site that is not there: refused, or of no concern to the remedy."""
+    remedy = REMEDIES[name]
+    linear = nn.Linear(2, 2)
+    adam = torch.optim.Adam(linear.parameters())
+    cases: list[tuple[nn.Module, Optimizer | None, str]] = [(linear, adam, ""), (linear, None, "")]
+    cases += [(*subject(cell), "elsewhere.l0") for cell in CELLS]
+    said = []
+    for model, optimizer, site in cases:
+        known = optimizer or torch.optim.SGD(model.parameters())
+        before = everything(model, known)
+        try:
+            change = remedy.apply(model, optimizer, site=site, **told(remedy))
+        except RemedyError as error:
+            said.append(str(error))
+        else:
+            change.undo()
+        assert everything(model, known) == before
+    assert said or name in ANYWHERE
+    assert all(len(sentence) > 20 for sentence in said)
+
+
+ANYWHERE = ("finite_gradients", *(n for n, each in REMEDIES.items() if each.kind == "clipping"))
+"""They act on gradients, whatever the model is."""
+
+
+@each_remedy
+def test_an_unknown_argument_is_refused_by_name(name: str) -> None:
+    model, optimizer = subject("gru")
+    before = everything(model, optimizer)
+    with pytest.raises(RemedyError, match="does not take colour"):
+        REMEDIES[name].apply(model, optimizer, colour=1)
+    assert everything(model, optimizer) == before
+
+
+# The promise: the remedy silences the rule that it claims to cure, on that rule's bad model.
+
+
+def run(code: str, remedy: str | None, args: dict[str, Any]) -> tuple[list[Finding], Example]:
+    """What the rule says of its bad model, trained whole, with the remedy in place."""
+    torch.manual_seed(0)
+    example = RULES[code].bad()
+    if remedy is not None:
+        REMEDIES[remedy].apply(example.model, example.optimizer, **args)
+    with Monitor(example.model, example.optimizer) as monitor:
+        example.train()
+    assert monitor.fault is None, monitor.fault
+    assert len(monitor.findings) >= 0
+    found = RULES[code].check(monitor.case.evidence, RULES[code].options)
+    return found, example
+
+
+@cache
+def untreated(code: str) -> Finding:
+    (found,), _ = run(code, None, {})
+    return found
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_every_rule_has_a_cure(code: str) -> None:
+    assert [name for name, cured in CURES if cured == code]
+
+
+@pytest.mark.parametrize(("name", "code"), CURES)
+def test_the_cure_silences_its_rule(name: str, code: str) -> None:
+    written = [p.args for p in untreated(code).prescriptions if p.remedy == name]
+    args = {**told(REMEDIES[name]), **(written[0] if written else {})}
+    found, example = run(code, name, args)
+    assert found == []
+    assert all(math.isfinite(loss) for loss in example.losses) or code == "NF603"
+
+
+def test_copies_are_treated_apart() -> None:
+    """Remedies are tried on copies: what is done to one must not reach the other."""
+    model, _ = subject("lstm")
+    other = copy.deepcopy(model)
+    before = {key: bits(value) for key, value in other.state_dict().items()}
+    REMEDIES["spectral_radius"].apply(model, radius=0.5)
+    assert {key: bits(value) for key, value in other.state_dict().items()} == before
