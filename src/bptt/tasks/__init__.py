@@ -4,6 +4,7 @@ Each is a function that gives a `Task`; `table` has them all with their `PAPER` 
 a recurrent layer on one.
 """
 
+from bptt.tasks._compare import compared as compared
 from bptt.tasks._table import Entry as Entry
 from bptt.tasks._table import entry as entry
 from bptt.tasks._table import table as table

@@ -21,12 +21,14 @@ class Entry:
         make: from its arguments (`length`, …) to the `Task`.
         paper: sizes and settings as published.
         small: sizes and settings for a processor without a GPU.
+        published: what came of it in the papers, a sentence a result.
     """
 
     name: str
     make: Callable[..., Task]
     paper: Variant
     small: Variant
+    published: tuple[str, ...]
 
     @property
     def page(self) -> str:
@@ -50,7 +52,8 @@ def table() -> dict[str, Entry]:
     rows = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         module = importlib.import_module(f"bptt.tasks.{path.stem}")
-        rows[path.stem] = Entry(path.stem, getattr(module, path.stem), module.PAPER, module.SMALL)
+        make = getattr(module, path.stem)
+        rows[path.stem] = Entry(path.stem, make, module.PAPER, module.SMALL, module.PUBLISHED)
     return rows
 
 

@@ -22,9 +22,12 @@ PAPER = Variant(
     sequences=10_000,
 )
 SMALL = Variant(
-    source="chosen by benchmarks/tasks.py",
+    source="a minute of one core",
     task={"length": 50, "words": 5, "symbols": 2},
     cell="gru",
+)
+PUBLISHED = (
+    "Pascanu et al. (2013): tanh RNN, clipping and their regulariser solve it on all seeds, at T = 50, 100, 150, 200",
 )
 
 

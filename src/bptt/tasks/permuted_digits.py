@@ -10,6 +10,10 @@ from bptt.tasks.sequential_digits import SMALL as _SMALL
 
 PAPER: Variant = _PAPER
 SMALL: Variant = _SMALL
+PUBLISHED = (
+    "all of MNIST, Arjovsky et al. (2016): LSTM 12 % wrong, uRNN 8.6 %",
+    "all of MNIST, as tabulated by Cooijmans et al. (2017): IRNN 18 % wrong, tanh RNN 65 %",
+)
 
 
 def permuted_digits(side: int = 28) -> Task:

@@ -25,9 +25,12 @@ PAPER = Variant(
     sequences=10_000,
 )
 SMALL = Variant(
-    source="lengths at which a tanh RNN of 100 units is known to learn within 10,000 updates",
+    source="a minute of one core; a tanh RNN needs these lengths, a GRU would learn longer ones",
     task={"length": (20, 50)},
-    cell="rnn",
+    cell="gru",
+)
+PUBLISHED = (
+    "Pascanu et al. (2013): tanh RNN, clipping and their regulariser solve lengths 50 to 200 on 5 of 5 seeds",
 )
 
 
