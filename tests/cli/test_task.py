@@ -67,6 +67,37 @@ def test_a_run_that_diverges_says_so(capsys: pytest.CaptureFixture[str]) -> None
     assert "stopped at update 1: loss or gradient were not finite" in capsys.readouterr().out
 
 
+def test_a_run_stopped_by_hand_keeps_its_curve(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Any] = []
+
+    def say(point: Any) -> None:
+        seen.append(point)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_task, "_say", say)
+    out = tmp_path / "run.json"
+    assert ran("adding", out=out, updates=250) == 130
+    assert capsys.readouterr().out.splitlines()[-1] == "stopped by hand"
+    run = json.loads(out.read_text(encoding="utf-8"))["run"]
+    assert [point[0] for point in run["curve"]] == [100, 200]
+    assert (run["solved"], run["diverged"]) == (None, None)
+
+
+def test_a_file_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert ran("adding", out=tmp_path / "run.json", updates=1) == 2
+    said = capsys.readouterr().err
+    assert said == f"bptt: {tmp_path / 'run.json'} could not be written: No space left on device\n"
+
+
 def test_a_remedy_is_told_the_tasks_lag(capsys: pytest.CaptureFixture[str]) -> None:
     ran("copy", length="30", remedies=["chrono"], updates=1)
     assert "memory spans of 2 to 40 steps" in capsys.readouterr().out

@@ -25,7 +25,7 @@ from bptt.tasks import (
     train,
 )
 
-NOT_SOLVED, UNUSABLE = 1, 2
+NOT_SOLVED, UNUSABLE, STOPPED = 1, 2, 130
 
 
 def tasks() -> None:
@@ -51,7 +51,7 @@ def task(
     paper: bool,
     out: Path | None,
 ) -> None:
-    """Train on the task and print the curve; exit code 1 if it is not solved, 2 if it cannot be run."""
+    """Train on the task and print the curve; exit code 1 if it is not solved, 2 if it cannot be run, 130 at Ctrl-C."""
     try:
         if out is not None:
             _check_folder(out)
@@ -59,15 +59,32 @@ def task(
         variant = _variant(row, length, cell, updates, paper)
         subject = row.make(**variant.task)
         cures = [parsed(word) for word in remedies]
+        cure = _all_of(cures, subject, seed)
         print(_head(subject, variant, seed))
-        run = train(subject, variant, seed=seed, remedy=_all_of(cures, subject, seed), watch=_say)
+        run, stopped = _trained(subject, variant, seed, cure)
+        print("stopped by hand" if stopped else _end(run, subject))
+        if out is not None:
+            _save(out, run, variant, remedies)
     except BpttError as error:
         print(f"bptt: {error}", file=sys.stderr)
         raise SystemExit(UNUSABLE) from None
-    print(_end(run, subject))
-    if out is not None:
-        _save(out, run, variant, remedies)
-    raise SystemExit(0 if run.solved is not None else NOT_SOLVED)
+    raise SystemExit(STOPPED if stopped else 0 if run.solved is not None else NOT_SOLVED)
+
+
+def _trained(
+    task: Task, variant: Variant, seed: int, cure: Callable[[Any, Any], None]
+) -> tuple[Run, bool]:
+    """The run, and whether it was stopped by Ctrl-C; its curve up to there is kept."""
+    points: list[Point] = []
+
+    def watch(point: Point) -> None:
+        points.append(point)
+        _say(point)
+
+    try:
+        return train(task, variant, seed=seed, remedy=cure, watch=watch), False
+    except KeyboardInterrupt:
+        return Run(task.name, task.chance_loss(), seed, points), True
 
 
 def parsed(word: str) -> tuple[Remedy, dict[str, Any]]:
@@ -177,4 +194,7 @@ def _save(out: Path, run: Run, variant: Variant, remedies: list[str]) -> None:
         "variant": vars(variant),
         "run": run.to_dict(),
     }
-    out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    try:
+        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BpttError(f"{out} could not be written: {error.strerror}") from None
