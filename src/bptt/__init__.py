@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bptt.doctor import Diagnosis as Diagnosis
     from bptt.doctor import Monitor as Monitor
     from bptt.doctor import diagnose as diagnose
+    from bptt.doctor import prescribe as prescribe
     from bptt.flow import Flow as Flow
     from bptt.flow import Site as Site
     from bptt.flow import load_flow as load_flow
@@ -35,6 +36,7 @@ _ROOMS = {
     "Monitor": "bptt.doctor",
     "Site": "bptt.flow",
     "diagnose": "bptt.doctor",
+    "prescribe": "bptt.doctor",
     "load_flow": "bptt.flow",
     "lyapunov": "bptt.flow",
     "measure": "bptt.flow",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from bptt.doctor._diagnose import Diagnosis, diagnose
     from bptt.doctor._keep import ReplayError, describe, replay
     from bptt.doctor._monitor import Monitor
+    from bptt.doctor._prescribe import Prescribed, prescribe
+    from bptt.doctor._prescription import Prescription
 
 __all__ = [
     "Config",
@@ -20,6 +22,8 @@ __all__ = [
     "Diagnosis",
     "Logbook",
     "Monitor",
+    "Prescribed",
+    "Prescription",
     "ReplayError",
     "RunFolder",
     "RunFolderError",
@@ -28,6 +32,7 @@ __all__ = [
     "default_folder",
     "describe",
     "diagnose",
+    "prescribe",
     "read_config",
     "read_run",
     "replay",
@@ -37,9 +42,12 @@ __all__ = [
 _WITH_TORCH = {
     "Diagnosis": "_diagnose",
     "Monitor": "_monitor",
+    "Prescribed": "_prescribe",
+    "Prescription": "_prescription",
     "ReplayError": "_keep",
     "describe": "_keep",
     "diagnose": "_diagnose",
+    "prescribe": "_prescribe",
     "replay": "_keep",
 }
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bptt.doctor import _gather as gather
 from bptt.doctor._config import Config
 from bptt.doctor._incident import in_data, in_gradients, in_states
+from bptt.doctor._prescription import applicable
 from bptt.doctor._seen import Forward
 from bptt.doctor._verdict import judge
 from bptt.flow import Flow, measure
@@ -91,7 +92,8 @@ def diagnose(
     looks = {each.site: [each] for each in gather.looks_of(flow, update=1)}
     evidence = Evidence(looks, lag=lag, single=True, finished=True)
     evidence.incident = _incident(forward, names, value)
-    return Diagnosis(judge(evidence, chosen(tuple(select), tuple(ignore)), options), flow)
+    found = judge(evidence, chosen(tuple(select), tuple(ignore)), options)
+    return Diagnosis(applicable(found), flow)
 
 
 def _incident(forward: Forward, names: Names, value: list[Tensor]) -> Incident | None:
