@@ -11,6 +11,7 @@ from torch import Tensor
 from bptt.remedies._target import RemedyError
 from bptt.remedies.clipping._torch import tell
 
+_foreach_norm = torch._foreach_norm  # type: ignore[attr-defined]
 TORCHS_LEAST = 1e-6
 """What torch adds to a norm before it divides by it."""
 
@@ -72,10 +73,11 @@ class Rows(NamedTuple):
 def gradients(parameters: Tensor | Iterable[Tensor]) -> list[Any]:
     """Those that have a gradient with something in it; sparse ones as `Rows`, made unique in place."""
     each = [parameters] if isinstance(parameters, Tensor) else parameters
-    held: list[Any] = [p for p in each if p.grad is not None and p.grad.numel()]
-    if all(p.grad.layout is torch.strided for p in held):
-        return held
-    return [p if p.grad.layout is torch.strided else _rows(p) for p in held]
+    return [
+        p if p.grad.layout is torch.strided else _rows(p)
+        for p in each
+        if p.grad is not None and p.grad.numel()
+    ]
 
 
 def _rows(parameter: Tensor) -> Rows:
@@ -96,7 +98,14 @@ def _rows(parameter: Tensor) -> Rows:
 def norm_of(held: list[Any]) -> Tensor:
     """‖g‖ as torch has it; where that overflows although every value is finite, in float64."""
     grads = [p.grad for p in held]
-    total = torch.nn.utils.get_total_norm(grads)
+    first = grads[0]
+    if all(
+        type(g) is Tensor and g.dtype == first.dtype and g.device == first.device for g in grads
+    ):
+        # torch's own, less the sorting by device and dtype, which is a fifth of its time.
+        total = torch.linalg.vector_norm(torch.stack(_foreach_norm(grads, 2.0)), 2.0)
+    else:
+        total = torch.nn.utils.get_total_norm(grads)
     if not math.isfinite(total):
         total = torch.nn.utils.get_total_norm([g.double() for g in grads])
     return total
