@@ -47,9 +47,13 @@ class Case:
 
 
 def complete(file: str, cases: Sequence[Case], seeds: int, task: str | None = None) -> Rows:
-    """Make the runs that `results/FILE.json` does not have yet, and write it after each; all its rows."""
+    """Make the runs that `results/FILE.json` does not have yet, and write it after each; all its rows.
+
+    Runs of cases that are no longer there, or have other settings now, are dropped.
+    """
     torch.set_num_threads(1)
-    rows = saved(file)
+    kinds = {_kind(key_of(case, cure, 0)) for case in cases for cure in case.cures}
+    rows = {key: row for key, row in saved(file).items() if _kind(key) in kinds}
     for key, case, cure, seed in _missing(rows, cases, seeds, task):
         rows[key] = one(case, cure, seed)
         write(file, list(rows.values()))
@@ -89,6 +93,11 @@ def key_of(case: Case, cure: Cure, seed: int) -> str:
     )
 
 
+def _kind(key: str) -> str:
+    """A key without its seed."""
+    return key.rsplit(", seed", 1)[0]
+
+
 def one(case: Case, cure: Cure, seed: int) -> dict[str, Any]:
     """One run as a row."""
     task = entry(case.name).make(**case.variant.task)
@@ -115,7 +124,7 @@ def table(rows: Rows) -> str:
     """Two lines a task, cell and cure."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows.values():
-        groups.setdefault(row["key"].rsplit(", seed", 1)[0], []).append(row)
+        groups.setdefault(_kind(row["key"]), []).append(row)
     lines = []
     for name, group in sorted(groups.items()):
         lines.append(

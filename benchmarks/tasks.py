@@ -22,7 +22,7 @@ CASES = (
     # The published cell of the temporal order task, with the cure for a simple RNN.
     Case(
         "temporal_order",
-        replace(entry("temporal_order").small, cell="rnn"),
+        replace(entry("temporal_order").small, cell="rnn", hidden=100, lr=3e-4),
         (NONE, ORTHOGONAL),
     ),
 )
