@@ -29,6 +29,7 @@ SIZES = {"small": (64, 8, 50), "large": (256, 32, 100)}
 SYMBOLS = 96
 METHODS: dict[str, Callable[[], Method]] = {
     "clip_norm": lambda: ClipNorm(1e-4),
+    "clip_norm, nothing to clip": lambda: ClipNorm(1e9),
     "clip_value": lambda: ClipValue(1e-6),
     "agc": lambda: AGC(1e-4),
     "autoclip": lambda: AutoClip(10.0),
@@ -112,7 +113,7 @@ def call(size: str, name: str, limit: float) -> dict[str, Any]:
                 parameter.grad = grad.copy_(value)
             pair.append(seconds(run))
         times.append((pair[0], pair[1]) if len(times) % 2 else (pair[1], pair[0]))
-    assert clipper.clipped >= len(times) - 1, clipper
+    assert clipper.clipped >= len(times) - 1 or "nothing" in name, clipper
     update, theirs, own = (min(each) for each in (updates, *zip(*times, strict=True)))
     return {
         "what": "call",

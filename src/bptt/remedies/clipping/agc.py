@@ -1,7 +1,6 @@
 """Adaptive gradient clipping: each unit's gradient is bounded by the size of its weights."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +17,8 @@ CURES = ("EG202", "OP501")
 
 __all__ = ["AGC", "CURES", "agc", "fits"]
 
-_foreach_norm = torch._foreach_norm  # type: ignore[attr-defined]
+_foreach_norm, _foreach_mul_ = torch._foreach_norm, torch._foreach_mul_  # type: ignore[attr-defined]
+_ROW = {dims: tuple(range(1, dims)) for dims in range(2, 8)}
 _LEAST = 1e-6
 """Beside a gradient's norm, so that a zero one divides by something."""
 
@@ -63,9 +63,8 @@ class AGC(Method):
             found.append((units, norms, limits))
             before = math.hypot(before, total)
         for units, norms, limits in found:
-            over = norms > limits
-            if over.any():
-                factors = torch.where(over, limits / norms.clamp_min(_LEAST * scale), 1.0)
+            if (norms > limits).any():
+                factors = (limits / norms.clamp_min(_LEAST * scale)).clamp_max_(1.0)
                 units.scale_(factors)
                 norms = norms * factors
             after = math.hypot(after, float(norms.norm()))
@@ -84,7 +83,7 @@ class _Units:
     def norms(self, tensors: list[Tensor]) -> Tensor:
         """‖·‖ of every unit `[units]`, of tensors in the order of `held`."""
         count = len(self.matrices)
-        rows = [torch.linalg.vector_norm(_wide(t).flatten(1), dim=1) for t in tensors[:count]]
+        rows = [torch.linalg.vector_norm(_wide(t), dim=_ROW[t.dim()]) for t in tensors[:count]]
         if tensors[count:]:
             rows.append(torch.stack(_foreach_norm([_wide(t) for t in tensors[count:]])))
         return torch.cat(rows)
@@ -92,13 +91,12 @@ class _Units:
     def scale_(self, factors: Tensor) -> None:
         """Multiply every unit by its own factor, in place."""
         counts = [len(p.grad) for p in self.matrices] + [1] * len(self.vectors)
-        for grad, factor in zip(self.grads, _parts(factors, counts), strict=True):
-            shape = [len(factor)] + [1] * (grad.dim() - 1) if grad.dim() > 1 else []
-            grad.mul_(factor.reshape(shape).to(grad.dtype))
-
-
-def _parts(factors: Tensor, counts: list[int]) -> Iterator[Tensor]:
-    return iter(factors.split(counts))
+        parts = [
+            # A number that multiplies a vector is a tensor without axes: it does not change its dtype.
+            part.view(-1, *[1] * (grad.dim() - 1)).to(grad.dtype) if grad.dim() > 1 else part[0]
+            for grad, part in zip(self.grads, factors.split(counts), strict=True)
+        ]
+        _foreach_mul_(self.grads, parts)
 
 
 def _wide(tensor: Tensor) -> Tensor:
