@@ -11,6 +11,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <thread>
 #include <tuple>
@@ -18,7 +19,9 @@
 
 #include "core/bptt.h"
 #include "core/contention.h"
+#include "core/infer.h"
 #include "core/layer.h"
+#include "core/pages.h"
 #include "core/team.h"
 
 namespace {
@@ -29,23 +32,35 @@ using Maybe = std::optional<Tensor>;
 
 bptt::Contention contention;
 
-// Runs the parts on torch's threads, and notes how long the caller waited for the others.
+// Time that the calling thread spent on a processor; the wall's where the system does not tell.
+bptt::Contention::Duration on_processor() {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+  timespec at;
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at) == 0)
+    return std::chrono::seconds(at.tv_sec) + std::chrono::nanoseconds(at.tv_nsec);
+#endif
+  return bptt::Contention::Clock::now().time_since_epoch();
+}
+
+// Runs the parts on torch's threads, and notes how long the caller was at work itself.
 void run_on_torch(int parts, void (*body)(void*, int), void* context) {
   using Clock = bptt::Contention::Clock;
   const auto caller = std::this_thread::get_id();
-  const int64_t before = bptt::Barrier::given_up();
   const auto start = Clock::now();
-  auto done = start;
+  bptt::Contention::Duration worked{0};
   torch::stable::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    const bool mine = std::this_thread::get_id() == caller;
+    const auto before = mine ? on_processor() : worked;
     for (int64_t i = begin; i < end; ++i) body(context, static_cast<int>(i));
-    if (std::this_thread::get_id() == caller) done = Clock::now();
+    if (mine) worked += on_processor() - before;
   });
-  const auto met = std::chrono::nanoseconds(bptt::Barrier::given_up() - before);
-  contention.report(done - start - met, Clock::now() - done + met);
+  const auto end = Clock::now();
+  contention.report(parts, end - start, worked, end);
 }
 
 bptt::Pool pool() {
-  return {contention.threads(static_cast<int>(torch::stable::get_num_threads())), run_on_torch};
+  const int allowed = static_cast<int>(torch::stable::get_num_threads());
+  return {contention.threads(allowed, bptt::Contention::Clock::now()), run_on_torch};
 }
 
 template <class T>
@@ -73,7 +88,10 @@ void check(const Maybe& t, const char* name, ScalarType type, int64_t numel) {
 }
 
 Tensor make(const Tensor& like, std::initializer_list<int64_t> shape, bool wanted = true) {
-  return torch::stable::new_empty(like, wanted ? std::vector<int64_t>(shape) : std::vector<int64_t>{0});
+  if (!wanted) return torch::stable::new_empty(like, std::vector<int64_t>{0});
+  Tensor made = torch::stable::new_empty(like, std::vector<int64_t>(shape));
+  bptt::prefer_large_pages(made.mutable_data_ptr(), made.numel() * made.element_size());
+  return made;
 }
 
 // Whether torch multiplies at full speed here: MKL does on Intel's processors alone.
@@ -194,18 +212,24 @@ template <class T>
 Recurred run(const Layer& l, const Maybe& b_ih, const Maybe& b_hh, bool save) {
   const bptt::Steps& s = l.steps;
   const bool lstm = l.is(bptt::Cell::lstm), gru = l.is(bptt::Cell::gru);
-  Tensor gates = make(l.w_hh, {l.N, l.width}), y = make(l.w_hh, {l.N, s.H});
+  Tensor gates = make(l.w_hh, {l.N, l.width}, save), y = make(l.w_hh, {l.N, s.H});
   Tensor h = make(l.w_hh, {s.B, s.H});
   Tensor c = lstm ? copy_or_zeros<T>(l.w_hh, l.c0, s.B, s.H) : make(l.w_hh, {0});
   Tensor c_all = make(l.w_hh, {l.N, s.H}, lstm && save), hn = make(l.w_hh, {l.N, s.H}, gru && save);
-  const T* b_hn = gru && b_hh ? data<T>(b_hh) + 2 * s.H : nullptr;
-  bptt::preactivate(s, l.input<T>(), data<T>(b_ih), data<T>(b_hh), data<T>(gates), multiply<T>,
-                    pool());
-  bptt::forward<T>({s, data<T>(gates), data<T>(Maybe(l.w_hh)), b_hn, data<T>(l.h0), data<T>(c),
-                    data<T>(y), data<T>(c_all), data<T>(hn), save},
-                   pool());
+  if (save) {
+    const T* b_hn = gru && b_hh ? data<T>(b_hh) + 2 * s.H : nullptr;
+    bptt::preactivate(s, l.input<T>(), data<T>(b_ih), data<T>(b_hh), data<T>(gates), multiply<T>,
+                      pool());
+    bptt::forward<T>({s, data<T>(gates), data<T>(Maybe(l.w_hh)), b_hn, data<T>(l.h0), data<T>(c),
+                      data<T>(y), data<T>(c_all), data<T>(hn), true},
+                     pool());
+    if (!lstm && !gru) gates = make(l.w_hh, {0});
+  } else {
+    bptt::infer<T>({s, l.input<T>(), data<T>(b_ih), data<T>(b_hh), data<T>(Maybe(l.w_hh)),
+                    data<T>(l.h0), data<T>(c), data<T>(y)},
+                   multiply<T>, pool());
+  }
   bptt::last_states(s, data<T>(y), data<T>(h));
-  if (!save || !(lstm || gru)) gates = make(l.w_hh, {0});
   return {y, h, c, gates, c_all, hn};
 }
 

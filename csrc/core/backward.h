@@ -55,12 +55,12 @@ struct BackwardPass {
   enum Sum { kH, kE, kC, kClipped };
   static constexpr Sum kNorms[] = {kH, kE, kC};
 
-  T* sums(const Step& step, Sum which, int member) const {
+  double* sums(const Step& step, Sum which, int member) const {
     return s.sums[step.index & 1] + (member * kSums + which) * B;
   }
 
-  T total(const Part& part, const Step& step, Sum which, int64_t r) const {
-    T total = 0;
+  double total(const Part& part, const Step& step, Sum which, int64_t r) const {
+    double total = 0;
     for (int i = 0; i < part.count; ++i) total += sums(step, which, i)[r];
     return total;
   }
@@ -69,24 +69,24 @@ struct BackwardPass {
   int64_t clip_norm(const Part& part, const Step& step) const {
     const int64_t u0 = part.p0 * N * L, u1 = min(H, part.p1 * N * L);
     for (int64_t r = part.r0; r < step.end; ++r) {
-      Vec<T> total{};
+      Vec<double> total{};
       for (int64_t u = u0; u < u1; u += L) {
         const int64_t n = min(L, u1 - u), at = (step.now + r) * H + u;
         Vec<T> dh = load(s.dh + r * s.dh_ld + u, n);
         if (b.dy) dh += load(b.dy + at, n);
         if (b.dh_all) store(b.dh_all + at, dh, n);
         store(s.dh + r * s.dh_ld + u, dh, n);
-        total += dh * dh;
+        add_squares(total, dh);
       }
-      sums(step, kH, part.index)[r] = sum<T>(total);
+      sums(step, kH, part.index)[r] = sum<double>(total);
     }
     if (part.barrier) part.barrier->wait();
     int64_t clipped = 0;
     for (int64_t r = part.r0; r < step.end; ++r) {
-      const T norm = __builtin_sqrt(total(part, step, kH, r));
+      const double norm = __builtin_sqrt(total(part, step, kH, r));
       if (!(norm > b.limit)) continue;
       clipped += part.index == 0;
-      const Vec<T> scale = broadcast(b.limit / norm);
+      const Vec<T> scale = broadcast(static_cast<T>(b.limit / norm));
       for (int64_t u = u0; u < u1; u += L) {
         const int64_t n = min(L, u1 - u);
         store(s.dh + r * s.dh_ld + u, load(s.dh + r * s.dh_ld + u, n) * scale, n);
@@ -103,7 +103,8 @@ struct BackwardPass {
     for (int64_t r = part.r0 + part.index; r < step.end; r += part.count) {
       if (b.norms)
         for (Sum which : kNorms)
-          b.norms[which * rows + step.now + r] = __builtin_sqrt(total(part, step, which, r));
+          b.norms[which * rows + step.now + r] =
+              static_cast<T>(__builtin_sqrt(total(part, step, which, r)));
       if (b.clip == Clip::value) clipped += total(part, step, kClipped, r) > 0;
     }
     return clipped;
@@ -113,7 +114,8 @@ struct BackwardPass {
   struct Row {
     const Step& step;
     int64_t r;
-    Vec<T> dh, e, dc, clipped;
+    Vec<double> dh, e, dc;
+    Vec<T> clipped;
   };
 
   void cells(const Part& part, const Step& step) const {
@@ -126,10 +128,10 @@ struct BackwardPass {
 
   BPTT_INLINE void gather(const Part& part, const Row& row) const {
     const Step& step = row.step;
-    if (b.norms && b.clip != Clip::norm) sums(step, kH, part.index)[row.r] = sum<T>(row.dh);
+    if (b.norms && b.clip != Clip::norm) sums(step, kH, part.index)[row.r] = sum<double>(row.dh);
     if (b.norms && C<T>::kCell) {
-      sums(step, kE, part.index)[row.r] = sum<T>(row.e);
-      sums(step, kC, part.index)[row.r] = sum<T>(row.dc);
+      sums(step, kE, part.index)[row.r] = sum<double>(row.e);
+      sums(step, kC, part.index)[row.r] = sum<double>(row.dc);
     }
     if (b.clip == Clip::value) sums(step, kClipped, part.index)[row.r] = sum<T>(row.clipped);
   }
@@ -162,13 +164,13 @@ struct BackwardPass {
       if (before) back.c_before = load(before + u, n);
       back.c = load(b.c_all + at, n);
       back.dc = load(dc, n);
-      row.e += back.dc * back.dc;
+      if (b.norms) add_squares(row.e, back.dc);
       if (b.e_all) store(b.e_all + at, back.dc, n);
     }
     Vec<T> dx[G], dhn{};
     C<T>::backward(back, dx, dhn);
     if constexpr (C<T>::kCell) {
-      row.dc += back.dc_total * back.dc_total;
+      if (b.norms) add_squares(row.dc, back.dc_total);
       store(dc, back.dc, n);
     }
     keep(row, u, n, dx, dhn);
@@ -180,7 +182,7 @@ struct BackwardPass {
     Vec<T> dh = load(s.dh + row.r * s.dh_ld + u, n);
     if (b.clip == Clip::norm) return dh;
     if (b.dy) dh += load(b.dy + at, n);
-    row.dh += dh * dh;
+    if (b.norms) add_squares(row.dh, dh);
     if (b.dh_all) store(b.dh_all + at, dh, n);
     if (b.clip == Clip::none) return dh;
     const Vec<T> high = broadcast(b.limit), low = -high;

@@ -15,33 +15,32 @@ namespace bptt {
 class Contention {
  public:
   using Clock = std::chrono::steady_clock;
+  using Duration = Clock::duration;
 
   // Threads to use now, of the number allowed.
-  int threads(int allowed) {
+  int threads(int allowed, Clock::time_point now) const {
     if (allowed < 2) return 1;
-    if (alone_.load(std::memory_order_relaxed) <= 0) return allowed;
-    alone_.fetch_sub(1, std::memory_order_relaxed);
-    return 1;
+    return now.time_since_epoch().count() < until_.load(std::memory_order_relaxed) ? 1 : allowed;
   }
 
-  // A parallel region is over: the calling thread worked for `worked` and waited for others for
-  // `waited`. Alone it would have worked twice as long, at least, and not waited.
-  void report(Clock::duration worked, Clock::duration waited) {
-    if (waited < kStall || waited < worked) {
-      penalty_.store(kShortest, std::memory_order_relaxed);
-      return;
-    }
-    const int penalty = penalty_.load(std::memory_order_relaxed);
-    alone_.store(penalty, std::memory_order_relaxed);
-    penalty_.store(std::min(2 * penalty, kLongest), std::memory_order_relaxed);
+  // A parallel region that ended at `now` took `wall`, of which the calling thread was at work for
+  // `worked`: on a processor, and not waiting for the others. Its `parts` are about equal, so one
+  // thread would have needed parts * worked. What the region lost against that is paid back: for so
+  // many times longer no other is tried, so that all losses together stay a small share of the time.
+  void report(int parts, Duration wall, Duration worked, Clock::time_point now) {
+    const Duration lost = wall - parts * worked;
+    if (lost < kStall) return;
+    const Duration rest = std::min<Duration>(kRest * lost, kLongest);
+    until_.store((now + rest).time_since_epoch().count(), std::memory_order_relaxed);
   }
 
  private:
-  static constexpr auto kStall = std::chrono::microseconds(1500);  // no fair share explains it
-  static constexpr int kShortest = 16, kLongest = 512;  // regions to run alone after a stall
+  // Shorter than a slice of any scheduler, longer than waking a thread takes.
+  static constexpr std::chrono::microseconds kStall{500};
+  static constexpr int kRest = 32;
+  static constexpr std::chrono::seconds kLongest{2};
 
-  std::atomic<int> alone_{0};
-  std::atomic<int> penalty_{kShortest};
+  std::atomic<Clock::rep> until_{0};
 };
 
 }  // namespace bptt

@@ -126,15 +126,15 @@ void backward(const Backward<T>& b, const Pool& pool) {
   const int64_t dh_ld = padded<T>(panels.count * panels.units);
   const int64_t packed = panels.count * panels.size, sums = shares.parts * kSums * B;
   Arena arena(Arena::bytes<T>(packed) + 2 * Arena::bytes<T>(B * d_ld) +
-              Arena::bytes<T>(B * dh_ld) + 2 * Arena::bytes<T>(sums) +
+              Arena::bytes<T>(B * dh_ld) + 2 * Arena::bytes<double>(sums) +
               Arena::bytes<int64_t>(shares.parts));
   T* w = arena.take<T>(packed);
   BackwardScratch<T> s{w, {arena.take<T>(B * d_ld), arena.take<T>(B * d_ld)}, d_ld,
                        arena.take<T>(B * dh_ld), dh_ld,
-                       {arena.take<T>(sums), arena.take<T>(sums)},
+                       {arena.take<double>(sums), arena.take<double>(sums)},
                        arena.take<int64_t>(shares.parts)};
-  std::memset(s.sums[0], 0, sums * sizeof(T));
-  std::memset(s.sums[1], 0, sums * sizeof(T));
+  std::memset(s.sums[0], 0, sums * sizeof(double));
+  std::memset(s.sums[1], 0, sums * sizeof(double));
   for (T* d : s.d) std::memset(d, 0, B * d_ld * sizeof(T));  // an odd last pair has a zero in it
   std::memset(s.clipped, 0, shares.parts * sizeof(int64_t));
   pack(k.pack_backward, steps, b.w, panels, shares, pool, w);

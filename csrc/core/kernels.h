@@ -41,7 +41,7 @@ struct BackwardScratch {
   int64_t d_ld;
   T* dh;            // [B, dh_ld] starts as the gradient of the last h
   int64_t dh_ld;
-  T* sums[2];       // [parts, kSums, B] what a member gathered about each row, in turn
+  double* sums[2];  // [parts, kSums, B] what a member gathered about each row, in turn
   int64_t* clipped;  // [parts]
 };
 

@@ -6,6 +6,8 @@
 #include <memory>
 #include <new>
 
+#include "pages.h"
+
 namespace bptt {
 
 // Scratch of the calling thread: one block that grows and is used again, carved from its start.
@@ -15,8 +17,10 @@ class Arena {
     if (bytes > size()) {
       block() = Block();
       size() = 0;
-      block() = Block(static_cast<char*>(::operator new(bytes, std::align_val_t(64))));
-      size() = bytes;
+      const std::size_t whole = bytes < kLargePage ? bytes : (bytes + kLargePage - 1) & ~(kLargePage - 1);
+      block() = Block(static_cast<char*>(::operator new(whole, kAlignment)));
+      prefer_large_pages(block().get(), whole);
+      size() = whole;
     }
     next_ = block().get();
   }
@@ -34,8 +38,9 @@ class Arena {
   }
 
  private:
+  static constexpr std::align_val_t kAlignment{kLargePage};
   struct Free {
-    void operator()(char* p) const { ::operator delete(p, std::align_val_t(64)); }
+    void operator()(char* p) const { ::operator delete(p, kAlignment); }
   };
   using Block = std::unique_ptr<char, Free>;
   static Block& block() {

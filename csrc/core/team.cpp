@@ -1,16 +1,22 @@
 #include "team.h"
 
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#else
 #include <sched.h>
+#endif
 
 #include <chrono>
 
 namespace bptt {
 namespace {
 
-thread_local int64_t waited_beyond = 0;
-
-constexpr int kSpins = 4000;
-constexpr auto kPatience = std::chrono::microseconds(300);
+// Some ten times a step's difference between members. Whoever waits longer waits for a thread that
+// has no processor, and does best to leave it its own.
+constexpr int kSpins = 1000;
+constexpr auto kPatience = std::chrono::microseconds(150);
 
 inline void relax() {
 #if defined(__x86_64__)
@@ -20,25 +26,41 @@ inline void relax() {
 #endif
 }
 
+// Sleeps until `word` may have changed from `value`. Whoever changes it calls wake after that.
+#if defined(__linux__)
+static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t), "a futex is a plain word");
+
+void sleep_while(std::atomic<uint32_t>& word, uint32_t value) {
+  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+}
+
+void wake(std::atomic<uint32_t>& word) {
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
+}
+#else
+void sleep_while(std::atomic<uint32_t>&, uint32_t) { sched_yield(); }
+
+void wake(std::atomic<uint32_t>&) {}
+#endif
+
 }  // namespace
 
 void Barrier::wait() {
   const uint32_t round = round_.load(std::memory_order_acquire);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
     arrived_.store(0, std::memory_order_relaxed);
-    round_.store(round + 1, std::memory_order_release);
+    round_.store(round + 1);
+    if (sleepers_.load() > 0) wake(round_);
     return;
   }
   for (int spins = 0; spins < kSpins; ++spins) {
     if (round_.load(std::memory_order_acquire) != round) return;
     relax();
   }
-  const auto start = std::chrono::steady_clock::now();
-  while (round_.load(std::memory_order_acquire) == round) sched_yield();
-  waited_beyond += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
+  sleepers_.fetch_add(1);
+  while (round_.load() == round) sleep_while(round_, round);
+  sleepers_.fetch_sub(1);
 }
-
-int64_t Barrier::given_up() { return waited_beyond; }
 
 Team::Role Team::join() {
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {

@@ -6,19 +6,17 @@
 
 namespace bptt {
 
-// Meeting point of `count` threads. Waits by spinning for a moment, then gives up its processor.
+// Meeting point of `count` threads. Waits by spinning for a moment, then sleeps.
 class Barrier {
  public:
   explicit Barrier(int count) : count_(count) {}
   void wait();
 
-  // Nanoseconds that the calling thread has waited beyond the moment, at any barrier, so far.
-  static int64_t given_up();
-
  private:
   const int count_;
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<uint32_t> round_{0};
+  std::atomic<int> sleepers_{0};
 };
 
 // Finds out whether a pool's calls really run side by side, so that a barrier cannot deadlock: a

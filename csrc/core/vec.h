@@ -84,11 +84,26 @@ BPTT_INLINE void store(T* p, Vec<T> v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = v[i];
 }
 
+// total += x * x, in double: a float's square may lie beyond what a float can hold.
+BPTT_INLINE void add_squares(Vec<double>& total, Vec<double> x) { total += x * x; }
+
+BPTT_INLINE void add_squares(Vec<double>& total, Vec<float> x) {
+  typedef float Half __attribute__((vector_size(BPTT_VECTOR_BYTES / 2)));
+  Half halves[2];
+  __builtin_memcpy(halves, &x, sizeof x);
+  for (const Half& half : halves) add_squares(total, __builtin_convertvector(half, Vec<double>));
+}
+
+// The sum of the lanes, by halves.
 template <class T>
 BPTT_INLINE T sum(Vec<T> v) {
-  T total = v[0];
-  for (int i = 1; i < kLanes<T>; ++i) total += v[i];
-  return total;
+  T lanes[kLanes<T>];
+  store(lanes, v);
+#pragma GCC unroll 4
+  for (int half = kLanes<T> / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
 }
 
 // A bfloat16 is a float's upper half. Products on bfloat16 take them in pairs: element k is then the

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "bptt.h"
+#include "infer.h"
 #include "layer.h"
 
 namespace {
@@ -338,6 +339,53 @@ void test_product(int64_t M, int64_t N, int64_t K, bool a_dense, bool b_dense, s
   }
 }
 
+// A forward pass in stretches gives the bits of one in a single stretch, and of forward.
+template <class T>
+void test_infer(const Shape& shape, bool ids, std::mt19937& random) {
+  const int64_t I = 5, width = bptt::gates(shape.cell) * shape.H;
+  const Array<int64_t> offset = shape.offset();
+  const int64_t N = offset.back(), state = shape.B * shape.H;
+  const bptt::Steps steps{shape.cell, shape.T, shape.B, shape.H, offset.data(), shape.reverse, false};
+  const auto x = random_array<T>(N * I, random), w_ih = random_array<T>(width * I, random);
+  const auto w = random_array<T>(width * shape.H, random, 0.3), h0 = random_array<T>(state, random);
+  const auto b_ih = random_array<T>(width, random), b_hh = random_array<T>(width, random);
+  const auto c0 = random_array<T>(state, random);
+  Array<int64_t> symbols(N);
+  for (int64_t i = 0; i < N; ++i) symbols[i] = i % I;
+  const bptt::Input<T> in{ids ? nullptr : x.data(), ids ? symbols.data() : nullptr, I, w_ih.data()};
+  for (const bptt::Pool& pool : kPools) {
+    Array<T> gates(N * width), expected(N * shape.H), last = c0;
+    bptt::preactivate<T>(steps, in, b_ih.data(), b_hh.data(), gates.data(), bptt::product<T>, pool);
+    const T* b_hn = shape.cell == Cell::gru ? b_hh.data() + 2 * shape.H : nullptr;
+    bptt::forward<T>({steps, gates.data(), w.data(), b_hn, h0.data(), last.data(), expected.data(),
+                      nullptr, nullptr, false},
+                     pool);
+    for (int64_t rows : {1, 4, 0}) {
+      Array<T> c = c0, y(N * shape.H);
+      bptt::infer<T>({steps, in, b_ih.data(), b_hh.data(), w.data(), h0.data(), c.data(), y.data()},
+                     bptt::product<T>, pool, rows);
+      expect(same(y, expected), "infer, y", rows, 0);
+      expect(shape.cell != Cell::lstm || same(c, last), "infer, c", rows, 0);
+    }
+  }
+}
+
+// Norms of gradients whose squares no float can hold.
+void test_norms_of_tiny_and_huge() {
+  const int64_t offset[] = {0, 1};
+  for (float size : {1e-30f, 1e-20f, 1e25f}) {
+    Array<float> w(9, 0.f), y(3, 0.f), dy(3, size), dh(3, 0.f), d(3), norms(3);
+    int64_t clipped = 0;
+    bptt::Backward<float> b{};
+    b.steps = {Cell::rnn_tanh, 1, 1, 3, offset, false, false};
+    b.w = w.data(), b.y = y.data(), b.dy = dy.data(), b.dh = dh.data(), b.dx = d.data();
+    b.clipped = &clipped, b.norms = norms.data();
+    bptt::backward<float>(b, kPools[0]);
+    const double error = std::abs(norms[0] / (size * std::sqrt(3.0)) - 1);
+    expect(error < 1e-6, "norm of a tiny or huge gradient", error, 1e-6);
+  }
+}
+
 template <class T>
 void test_all() {
   std::mt19937 random(7);
@@ -351,6 +399,10 @@ void test_all() {
       test_recurrence<T>({cell, 30, 1, 129, {30}, reverse}, random);  // a team's size
       test_clip<T>({cell, 5, 3, 7, {5, 3, 1}, reverse}, random);
       test_clip<T>({cell, 20, 2, 129, {20, 11}, reverse}, random);
+      for (bool ids : {false, true}) {
+        test_infer<T>({cell, 7, 3, 9, {7, 4, 2}, reverse}, ids, random);
+        test_infer<T>({cell, 6, 2, 129, {6, 6}, reverse}, ids, random);
+      }
     }
   for (bool a_dense : {true, false})
     for (bool b_dense : {true, false}) {
@@ -382,6 +434,7 @@ int main(int argc, char** argv) {
       test_bf16_product(7, 5, 301, a_dense, b_dense, random);
       test_bf16_product(130, 67, 33, a_dense, b_dense, random);
     }
+  test_norms_of_tiny_and_huge();
   test_all<float>();
   test_all<double>();
   std::printf("%d failed\n", failures);

@@ -127,6 +127,23 @@ def test_step_gradients_of_packed_samples_stand_in_the_batchs_order(engine: str)
             assert bool((gradients.grad_h[length:, sample] == 0).all())
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e25])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_norms_of_gradients_whose_squares_no_float_holds(
+    kind: str, engine: str, size: float
+) -> None:
+    layer, found = LAYERS[kind](I, H, backend=engine), []
+    layer.read_gradients(lambda number, reverse, gradients: found.append(gradients), values=True)
+    y = layer(torch.randn(T, B, I))[0]
+    y[-1].backward(torch.full_like(y[-1], size))
+    for norms, values in ((found[0].grad_h, found[0].dh), (found[0].grad_e, found[0].e)):
+        if norms is not None:
+            exact = values.double().norm(dim=2)
+            assert float(exact.max()) > 0
+            torch.testing.assert_close(norms.double(), exact, rtol=1e-5, atol=1e-37)
+
+
 def test_reading_gradients_changes_nothing() -> None:
     layer, x = bptt.nn.LSTM(I, H), torch.randn(T, B, I)
 

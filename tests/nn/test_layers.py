@@ -208,12 +208,21 @@ def test_second_backward_needs_and_has_the_kept_graph() -> None:
         loss.backward()
 
 
+@pytest.mark.parametrize("backend", [*ENGINES, "auto", "torch"])
 @pytest.mark.parametrize("kind", PAIRS)
-def test_autocast_is_torchs(kind: str) -> None:
-    ours, theirs = pair(kind, I, H)
+def test_autocast_is_torchs(kind: str, backend: str) -> None:
+    ours, theirs = pair(kind, I, H, backend=backend)
     x = torch.randn(T, B, I)
     with torch.autocast("cpu", torch.bfloat16):
         found, expected = ours(x)[0], theirs(x)[0]
+        ours.grad_clip = 0.1
+        why = (
+            "backend='torch' cannot"
+            if backend == "torch"
+            else "grad_clip was asked for, but autocast"
+        )
+        with pytest.raises(BpttError, match=why):
+            ours(x)
     assert found.dtype == expected.dtype
     assert torch.equal(found, expected)
 
@@ -259,6 +268,24 @@ def test_inference_mode_and_no_grad() -> None:
             y = ours(x)[0]
             torch.testing.assert_close(y, theirs(x)[0])
         assert not y.requires_grad
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", PAIRS)
+def test_no_grad_on_a_long_input_gives_the_same_numbers(kind: str, packed: bool) -> None:
+    """Without gradients the compiled layer goes through the steps in stretches."""
+    ours, _ = pair(kind, 3, 160, bidirectional=True)
+    x: Any = torch.randn(190, 20, 3)
+    if packed:
+        x = pack_padded_sequence(x, torch.arange(190, 90, -5))
+
+    def outputs() -> list[Tensor]:
+        y, end = ours(x)
+        return [y.data if packed else y, *(end if isinstance(end, tuple) else (end,))]
+
+    expected = outputs()
+    with torch.no_grad():
+        assert_same(outputs(), expected, rtol=0, atol=2e-6)
 
 
 def test_compile_around_the_layer() -> None:

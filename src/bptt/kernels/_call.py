@@ -140,12 +140,16 @@ class Call:
         """Hand `norms` `[3, N]` and values `[N, H]` to the sink."""
         if self.sink is None:
             return
-        lstm, spread = self.cell == "lstm", self.rows.spread
+        lstm, rows, spread = self.cell == "lstm", self.rows, self.rows.spread
+        if rows.batch_sizes is None:
+            h, e_norm, c = norms.view(3, rows.T, rows.B).unbind()
+        else:
+            h, e_norm, c = map(spread, norms)
         self.sink(
             StepGradients(
-                spread(norms[0]),
-                spread(norms[1]) if lstm else None,
-                spread(norms[2]) if lstm else None,
+                h,
+                e_norm if lstm else None,
+                c if lstm else None,
                 None if dh is None else spread(dh),
                 None if e is None else spread(e),
             )

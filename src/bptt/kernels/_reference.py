@@ -77,6 +77,12 @@ class _Layer(torch.autograd.Function):
         )
 
 
+def _norm(values: Tensor) -> Tensor:
+    """Of each row; summed in double, as a float's square may be too small for a float."""
+    norm = torch.linalg.vector_norm(values, dim=1, dtype=torch.float64)
+    return norm.to(values.dtype)
+
+
 class _Walk:
     """The backward pass of one layer, one step at a time."""
 
@@ -136,10 +142,10 @@ class _Walk:
         return tuple(torch.cat([e[:m], s[m:]]) for e, s in zip(earlier, start, strict=True))
 
     def note(self, rows: slice, arrived: State, total_c: Tensor | None) -> None:
-        self.dh[rows], self.norms[0, rows] = arrived[0], arrived[0].norm(dim=1)
+        self.dh[rows], self.norms[0, rows] = arrived[0], _norm(arrived[0])
         if total_c is not None:
-            self.e[rows], self.norms[1, rows] = arrived[1], arrived[1].norm(dim=1)
-            self.norms[2, rows] = total_c.norm(dim=1)
+            self.e[rows], self.norms[1, rows] = arrived[1], _norm(arrived[1])
+            self.norms[2, rows] = _norm(total_c)
 
     def clip(self, costate: State) -> State:
         clip: Clip | None = self.call.clip
@@ -149,7 +155,7 @@ class _Walk:
         if clip.kind == "value":
             bounded, over = dh.clamp(-clip.limit, clip.limit), (dh.abs() > clip.limit).any(1)
         else:
-            norm = dh.norm(dim=1, keepdim=True)
+            norm = _norm(dh)[:, None]
             over = (norm > clip.limit).squeeze(1)
             bounded = torch.where(norm > clip.limit, dh * (clip.limit / norm), dh)
         self.clipped += int(over.sum())

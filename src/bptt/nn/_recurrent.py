@@ -119,6 +119,10 @@ class Recurrent(nn.RNNBase):
                 f"bf16 was asked for with backend={backend!r} and weights of {weights[0].dtype}; it needs float32 "
                 "weights and backend 'auto' or 'native'."
             )
+        if torch.is_autocast_enabled("cpu") and not special:
+            return (
+                None  # autocast is a promise about torch's own operators, whatever else was asked
+            )
         if why and (special or backend in ("native", "reference")):
             asked = special or f"backend={backend!r}"
             raise BpttError(
