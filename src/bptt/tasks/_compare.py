@@ -15,14 +15,15 @@ MEASURED = Path(__file__).parent / "_measured.json"
 """Made by `python benchmarks/tasks.py`."""
 
 _WORDS = {
-    "cell": "{}",
-    "hidden": "{} units",
-    "batch": "batch {}",
-    "optimizer": "{}",
-    "lr": "learning rate {:g}",
-    "updates": "at most {:,} updates",
-    "sequences": "{:,} sequences to evaluate on",
+    "cell": ("", "", ""),
+    "hidden": ("", "", " units"),
+    "batch": ("batch ", "", ""),
+    "optimizer": ("", "", ""),
+    "lr": ("learning rate ", "g", ""),
+    "updates": ("at most ", ",", " updates"),
+    "sequences": ("evaluated on ", ",", " sequences"),
 }
+"""For each setting what stands before it, how it is written, and what stands behind it."""
 
 
 @cache
@@ -38,16 +39,18 @@ def compared() -> str:
         >>> compared().splitlines()[0]
         'adding'
     """
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in measured():
-        rows.setdefault(row["task"], []).append(row)
     blocks = []
     for name, each in table().items():
         lines = [name, *_told("published", each.published)]
-        for row in rows.get(name, []):
+        rows = [row for row in measured() if row["task"] == name]
+        lines += [] if rows else _told("measured", ["not yet"])
+        for n, row in enumerate(rows):
             variant = variant_of(row["variant"])
             lines += _told("measured", [_outcome(row, variant)])
-            lines += _told("  other", ["; ".join(differences(each.paper, variant)) or "nothing"])
+            if n + 1 == len(rows) or rows[n + 1]["variant"] != row["variant"]:
+                lines += _told(
+                    "different", ["; ".join([*each.differs, *differences(each.paper, variant)])]
+                )
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -68,8 +71,8 @@ def differences(paper: Variant, measured: Variant) -> list[str]:
     for field in fields(Variant):
         was, is_ = getattr(paper, field.name), getattr(measured, field.name)
         if field.name in _WORDS and was != is_:
-            words = _WORDS[field.name]
-            found.append(f"{words.format(is_)}, not {words.format(was)}")
+            before, form, behind = _WORDS[field.name]
+            found.append(f"{before}{is_:{form}}{behind}, not {was:{form}}")
     if (paper.clip, paper.clip_by) != (measured.clip, measured.clip_by):
         found.append(f"{_clipped(measured)}, not {_clipped(paper)}")
     return found

@@ -22,6 +22,7 @@ class Entry:
         paper: sizes and settings as published.
         small: sizes and settings for a processor without a GPU.
         published: what came of it in the papers, a sentence a result.
+        differs: what is different here besides the settings.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Entry:
     paper: Variant
     small: Variant
     published: tuple[str, ...]
+    differs: tuple[str, ...] = ()
 
     @property
     def page(self) -> str:
@@ -52,8 +54,14 @@ def table() -> dict[str, Entry]:
     rows = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         module = importlib.import_module(f"bptt.tasks.{path.stem}")
-        make = getattr(module, path.stem)
-        rows[path.stem] = Entry(path.stem, make, module.PAPER, module.SMALL, module.PUBLISHED)
+        rows[path.stem] = Entry(
+            path.stem,
+            getattr(module, path.stem),
+            module.PAPER,
+            module.SMALL,
+            module.PUBLISHED,
+            getattr(module, "DIFFERS", ()),
+        )
     return rows
 
 

@@ -23,6 +23,7 @@ SMALL = Variant(source="a minute of one core", task={"length": (50, 55)}, cell="
 PUBLISHED = (
     "Pascanu et al. (2013): tanh RNN, clipping and their regulariser solve it on all seeds",
 )
+DIFFERS = ("without their regulariser, torch's initialisation or the remedy's",)
 
 
 def multiplication(length: int | tuple[int, int] = (50, 200)) -> Task:

@@ -32,6 +32,7 @@ SMALL = Variant(
 PUBLISHED = (
     "Pascanu et al. (2013): tanh RNN, clipping and their regulariser solve lengths 50 to 200 on 5 of 5 seeds",
 )
+DIFFERS = ("without their regulariser, torch's initialisation or the remedy's",)
 
 
 def temporal_order(length: int | tuple[int, int] = (50, 200), bits: int = 2) -> Task:
