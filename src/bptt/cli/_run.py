@@ -13,26 +13,31 @@ from bptt.doctor import Logbook, RunFolder, default_folder, read_config
 
 
 def run(
-    name: str, argv: list[str], *, module: bool, out: Path | None, told: dict[str, Any]
+    name: str,
+    argv: list[str],
+    *,
+    module: bool,
+    out: Path | None,
+    told: dict[str, Any],
+    fix: bool = False,
 ) -> None:
     """Run the script and let it leave as it would without bptt.
 
     Before the script starts, an option, configuration, folder or script that cannot be used raises `SystemExit`.
     """
+    if fix and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        _leave("--fix repairs a run of one process; of several each would be changed on its own", 2)
     script = _open_script(name, argv, module)
-    session = None
-    if os.environ.get("RANK", "0") == "0":  # of several processes of one run the first is watched
-        session = _open_session(name, argv, out, told)
-        session.begin()
+    session = _open_session(name, argv, out, told)
+    session.fix = fix
+    session.begin()
     try:
         script.run()
     except BaseException as error:
-        if session is not None:
-            session.end(error)
+        session.end(error)
         hide_own_frames()
         raise
-    if session is not None:
-        session.end(None)
+    session.end(None)
 
 
 def check(
@@ -82,9 +87,11 @@ def _open_session(
 ) -> Session:
     try:
         config = read_config(Path.cwd()).changed(**told)
-        folder = RunFolder(out or default_folder(name))
+        # Of several processes of one run all watch, and the first writes and speaks.
+        first = os.environ.get("RANK", "0") == "0"
+        folder = RunFolder(out or default_folder(name)) if first else None
         log = Logbook(folder, script=name, argv=argv, options=asdict(config))
-        return Session(log, config, updates=updates)
+        return Session(log, config, updates=updates, speaks=first)
     except BpttError as error:
         _leave(str(error), 2)
 

@@ -15,6 +15,7 @@ from bptt.doctor import Config, Logbook
 
 if TYPE_CHECKING:
     from bptt.doctor import Monitor
+    from bptt.doctor._repair import Repairer
     from bptt.report import StatusLine
 
 
@@ -28,14 +29,19 @@ class Session:
         log: the logbook of the run, with its folder.
         config: what the run was told.
         updates: after how many updates the script is stopped; None lets it run.
+        speaks: whether it shows anything; of several processes of one run, one does.
     """
 
-    def __init__(self, log: Logbook, config: Config, *, updates: int | None = None) -> None:
-        self.log = log
+    def __init__(
+        self, log: Logbook, config: Config, *, updates: int | None = None, speaks: bool = True
+    ) -> None:
+        self.log, self._speaks = log, speaks
         self._options: dict[str, Any] = {
             each.name: getattr(config, each.name) for each in fields(config)
         }
         self._updates = updates
+        self.fix = False  # whether what is found is repaired as the script runs
+        self._repairer: Repairer | None = None
         self._stderr = sys.stderr
         self._pid = os.getpid()
         self._monitor: Monitor | None = None
@@ -61,14 +67,19 @@ class Session:
         state = "failed" if state == "finished" and code != 0 else state
         with self._guard():
             monitor = self._monitor
+            if self._repairer is not None:
+                self._repairer.close()
             if monitor is not None:
                 monitor.stop(state)
                 self._fault = self._fault or monitor.fault
                 self.log.count(monitor.updates, monitor.spent)
+            if self._repairer is not None:
+                self.log.run["repairs"] = self._repairer.as_dicts()
             self.log.run["sentence"] = self._sentence()
             self.log.end(state, code, fault=self._fault)
         with self._guard(), contextlib.suppress(OSError, ValueError):
-            self._show()
+            if self._speaks:
+                self._show()
         self.log.release()
 
     @property
@@ -82,6 +93,10 @@ class Session:
 
             self._monitor = Monitor(out=self.log, stop_after=self._updates, **self._options)
             self._monitor.start()
+            if self.fix:
+                from bptt.doctor._repair import Repairer
+
+                self._repairer = Repairer(self._monitor, self._tell)
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
@@ -90,6 +105,11 @@ class Session:
             yield
         except Exception:
             self._fault = self._fault or traceback.format_exc()
+
+    def _tell(self, line: str) -> None:
+        """A repair is made: said as it happens."""
+        with contextlib.suppress(OSError, ValueError):
+            print(f"bptt {line}", file=self._stderr)
 
     def _sentence(self) -> str | None:
         """Why nothing was measured, if nothing was."""
@@ -130,7 +150,11 @@ class Session:
         self._stderr.flush()
 
     def _begin_status_line(self) -> None:
-        if not self._stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        if (
+            not self._speaks
+            or not self._stderr.isatty()
+            or os.environ.get("TERM", "dumb") == "dumb"
+        ):
             return
         from bptt.report import StatusLine
 

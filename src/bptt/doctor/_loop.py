@@ -15,11 +15,13 @@ from bptt.doctor._case import Case
 from bptt.doctor._gather import MILESTONES
 from bptt.doctor._guard import Guard
 from bptt.doctor._logbook import Logbook
+from bptt.doctor._peers import Peers
 from bptt.doctor._probes import Probes
 from bptt.doctor._schedule import Schedule
 from bptt.doctor._thrift import STEP_SECONDS, Thrift
 from bptt.doctor._verdict import as_dict
 from bptt.flow import Flow, Recorder
+from bptt.rules import Finding
 
 
 class Loop:
@@ -45,7 +47,9 @@ class Loop:
     ) -> None:
         self.bounds, self.guard, self.actions = bounds, guard, Actions()
         self.probes = Probes(recorder, schedule, bounds, case, log, guard, self.spent)
-        self.probes.kept = self._kept
+        self.probes.judge, self.probes.kept = self._judge, self._kept
+        self.settled: list[Finding] | None = None  # the verdict once the run is over
+        self._peers: Peers | None = None
         self._case, self._log = case, log
         self._thrift = Thrift(schedule.budget)
         recorder.on_new_pass = guard.shield(self._new_pass)
@@ -137,6 +141,20 @@ class Loop:
         if self.actions.said:
             self.actions.say(flow, self._case.findings())
 
+    def _judge(self) -> None:
+        self._peers = self._peers or Peers.find()
+        found = self._case.findings()
+        found = found if self._peers is None else self._peers.share(found)
+        self._log.tally.verdict = [as_dict(each) for each in found]
+
     def _last_word(self) -> None:
         self._case.close()
-        self._log.tally.verdict = [as_dict(each) for each in self._case.findings()]
+        found, peers = self._case.findings(), self._peers or Peers.find()
+        if peers is not None:
+            found = peers.settle(found)
+            self._log.tally.notes += [
+                {"subject": f"process {n}", "reason": "it had not come to its end when others had"}
+                for n in peers.missing
+            ]
+        self.settled = found
+        self._log.tally.verdict = [as_dict(each) for each in found]

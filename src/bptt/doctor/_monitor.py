@@ -15,6 +15,8 @@ from bptt.doctor._folder import RunFolder
 from bptt.doctor._guard import Guard
 from bptt.doctor._logbook import Logbook
 from bptt.doctor._loop import Loop
+from bptt.doctor._peers import rank
+from bptt.doctor._prescription import applicable
 from bptt.doctor._process import checked_lag, give_back, leave_in_forked_children, one_model, take
 from bptt.doctor._schedule import Schedule
 from bptt.doctor._tally import Tally
@@ -39,7 +41,8 @@ class Monitor:
         optimizer: the optimizer whose steps count, or several; None counts those of every optimizer.
         budget: share of the run's time that probes may take. The first update is always probed, and
             updates 3, 10, 30, 100, … as long as that takes two seconds at most (see `Schedule`).
-        out: a run folder to write results to (see `RunFolder`); None keeps them in memory.
+        out: a run folder to write results to (see `RunFolder`); None keeps them in memory. Of the
+            processes of a data-parallel run the first writes, and all end with one verdict.
         threshold: credit below it counts as not reached.
         lag: the lag in steps that the task needs, if it is known.
         select: rules to ask, by code, name or family; all of them if empty.
@@ -173,8 +176,9 @@ class Monitor:
 
     @property
     def findings(self) -> list[Finding]:
-        """What the rules say by now, the worst first."""
-        return self.case.findings()
+        """What the rules say by now, the worst first; of several processes' run, once it is over, what all say."""
+        settled = self._loop.settled
+        return applicable(self.case.findings() if settled is None else settled)
 
     @property
     def watched(self) -> frozenset[int] | None:
@@ -252,7 +256,7 @@ class Monitor:
 
 def _logbook(out: str | os.PathLike[str] | None, budget: float, threshold: float) -> Logbook:
     return Logbook(
-        None if out is None else RunFolder(out),
+        None if out is None or rank() > 0 else RunFolder(out),  # of several processes one writes
         script=sys.argv[0],
         argv=sys.argv[1:],
         options={"budget": budget, "threshold": threshold},

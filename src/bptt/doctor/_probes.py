@@ -10,7 +10,6 @@ from bptt.doctor._guard import Guard
 from bptt.doctor._logbook import Logbook
 from bptt.doctor._schedule import Schedule
 from bptt.doctor._tally import Record
-from bptt.doctor._verdict import as_dict
 from bptt.flow import Flow, Recorder
 
 
@@ -44,19 +43,27 @@ class Probes:
         self.flow: Flow | None = None
         self.count = 0
         self.seen = self.recording = self._partial = False
+        self.judge: Callable[[], None] = lambda: None
         self.kept: Callable[[Flow], None] = lambda flow: None
         self._case, self._log, self._spent = case, log, spent
         self._wake = guard.shield(self.start)
         self._spent_before = 0.0  # before the probe that is going on
         self._number = self._taken = 0  # of the last update probed, and the last milestone taken
+        self._not_before = 0.0  # seconds of the run before which no probe but a milestone's is due
         self._timer: threading.Timer | None = None
 
     def due(self) -> bool:
         """Whether the update that is about to begin is probed: a milestone, or as the budget allows."""
-        number, spent, elapsed = self.bounds.current, self._spent(), self._log.elapsed
+        number, elapsed = self.bounds.current, self._log.elapsed
         if self.schedule.budget > 0 and number in MILESTONES:
-            return number != self._number and self.schedule.forced(spent, self.count, elapsed)
-        return self.schedule.due(spent, self.count, elapsed) and not self.over_budget()
+            return number != self._number and self.schedule.forced(
+                self._spent(), self.count, elapsed
+            )
+        if elapsed < self._not_before:
+            return False
+        # What was spent never shrinks, so until then there is nothing to ask.
+        self._not_before = elapsed + self.schedule.wait(self._spent(), self.count, elapsed)
+        return elapsed >= self._not_before and not self.over_budget()
 
     def over_budget(self) -> bool:
         """Whether more was spent than the budget allows by now."""
@@ -144,7 +151,7 @@ class Probes:
         passed = [each for each in MILESTONES if self._taken < each <= self._number]
         self._taken = max(passed, default=self._taken)
         self._case.add(flow, self._number, milestone=bool(passed))
-        self._log.tally.verdict = [as_dict(each) for each in self._case.findings()]
+        self.judge()
         record: Record = {
             "update": self._number,
             "time": self._log.elapsed,

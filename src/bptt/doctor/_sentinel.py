@@ -79,7 +79,7 @@ class Sentinel:
 
     def _pass(self, roots: list[Root]) -> Callable[[], None] | None:
         self._begins(roots)
-        return self._ends
+        return self._ends if self.full or not self.owners else None
 
     def _pass_begins(self, roots: list[Root]) -> None:
         values = [

@@ -21,7 +21,9 @@ LEAST = 0.005
 MOST_SELDOM = 64
 """At least one update of so many is looked at whole."""
 ROUND = 16
-"""Updates after which the cost is judged."""
+"""Updates from which the cost is judged."""
+BETWEEN = 256
+"""Updates between two rounds, once it is known."""
 STEP_SECONDS = 4e-6
 """What torch takes to call the hooks of one step."""
 
@@ -41,14 +43,17 @@ class Thrift:
         self._seconds = self._elapsed = 0.0
         self._costs: dict[bool, list[float]] = {True: [], False: []}
         self._updates: list[float] = []
+        self._from = 0
 
     def update(self, sentinel: Sentinel, seconds: float, elapsed: float) -> None:
         """An update is over. `seconds`, `elapsed`: the sentinels' time and the run's, so far."""
-        forward = sentinel.forward
-        cost = seconds + forward.seconds - self._seconds
-        self._costs[sentinel.was_full].append(cost)
-        self._updates.append(elapsed - self._elapsed)
-        self._seconds, self._elapsed = seconds + forward.seconds, elapsed
+        if sentinel.number < self._from:
+            return
+        seconds += sentinel.forward.seconds
+        if sentinel.number > self._from:
+            self._costs[sentinel.was_full].append(seconds - self._seconds)
+            self._updates.append(elapsed - self._elapsed)
+        self._seconds, self._elapsed = seconds, elapsed
         if sentinel.number >= EVERY_ONE and len(self._updates) >= ROUND:
             self._judge(sentinel)
 
@@ -56,13 +61,14 @@ class Thrift:
         """Medians: a probe, or an evaluation between two updates, says nothing of the usual one."""
         whole, thin = _median(self._costs[True]), _median(self._costs[False])
         allowed = self._allowed * _median(self._updates)
-        self._updates = []
-        for costs in self._costs.values():
+        for costs in (self._updates, *self._costs.values()):
             del costs[:-ROUND]
         if sentinel.stride == 1 and whole <= allowed:
+            self._rest(sentinel)
             return
         if math.isnan(thin):  # not tried yet
-            sentinel.look_less(2)
+            sentinel.look_less(3)
+            self._updates.clear()
             return
         room = allowed - thin
         stride = math.ceil((whole - thin) / room) if room > 0 and whole > thin else MOST_SELDOM
@@ -70,6 +76,11 @@ class Thrift:
         if room <= 0:
             sentinel.forward.seldom = True
         sentinel.look_less(stride)
+        self._rest(sentinel)
+
+    def _rest(self, sentinel: Sentinel) -> None:
+        self._updates.clear()
+        self._from = sentinel.number + BETWEEN
 
 
 def _median(values: list[float]) -> float:

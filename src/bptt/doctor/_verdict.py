@@ -61,6 +61,30 @@ def one_a_site(findings: list[Finding]) -> list[Finding]:
     return list(best.values())
 
 
+def together(verdicts: Mapping[int, Sequence[Finding]], size: int) -> list[Finding]:
+    """One verdict of several processes, by their numbers: what one of them found is found.
+
+    Causes are looked for anew: a value that is not finite reaches all processes through the gradients they share, and
+    only the one whose data it came from knows why. A finding that some of the `size` processes lack says whose it is.
+    """
+    whose: dict[tuple[str, str], list[int]] = {}
+    flat = [(n, each) for n, found in verdicts.items() for root in found for each in _flat(root)]
+    for n, each in flat:
+        whose.setdefault((each.code, each.site), []).append(n)
+    kept = []
+    for each in one_a_site([finding for _, finding in flat]):
+        by = sorted(set(whose[each.code, each.site]))
+        evidence = each.evidence if len(by) == size else {**each.evidence, "processes": by}
+        kept.append(replace(each, evidence=evidence))
+    return sorted(fold(kept), key=_rank)
+
+
+def _flat(finding: Finding) -> list[Finding]:
+    """A finding and what was folded under it, each for itself."""
+    below = [each for child in finding.consequences for each in _flat(child)]
+    return [replace(finding, consequences=()), *below]
+
+
 def fold(findings: list[Finding]) -> list[Finding]:
     """Put every finding that another one explains under that one."""
     roots: dict[int, Finding | None] = {id(each): _cause(each, findings) for each in findings}
@@ -97,6 +121,8 @@ def _cause(finding: Finding, findings: list[Finding]) -> Finding | None:
 
 def _explains(cause: Finding, effect: Finding) -> bool:
     near = not cause.site or not effect.site or module_of(cause.site) == module_of(effect.site)
+    # Of a run's processes one may know the data, and another a gradient that it shared with that one.
+    near = near or (cause.code, effect.code) in {("NF603", "NF601"), ("NF603", "NF602")}
     first = cause.update is None or effect.update is None or cause.update <= effect.update
     if (cause.code, effect.code) in ONLY_IF_EARLIER:
         first = first and cause.update != effect.update
