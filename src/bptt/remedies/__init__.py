@@ -33,6 +33,8 @@ from bptt.remedies.initialisation.identity_relu import identity_relu as identity
 from bptt.remedies.initialisation.orthogonal import orthogonal as orthogonal
 from bptt.remedies.initialisation.spectral_radius import spectral_radius as spectral_radius
 from bptt.remedies.structure._length import propose_length as propose_length
+from bptt.remedies.structure._normalised import LayerNormed as LayerNormed
+from bptt.remedies.structure.layer_norm import layer_norm as layer_norm
 from bptt.remedies.structure.to_gru import to_gru as to_gru
 from bptt.remedies.structure.to_lstm import to_lstm as to_lstm
 from bptt.remedies.structure.to_relu import to_relu as to_relu

@@ -118,32 +118,34 @@ class Change:
 
         The state that belongs to the old ones (momentum, second moments) is put aside, and comes back with them.
         """
-        gone = {id(p) for p in old}
+        stays = {id(p) for p in old} & {id(p) for p in new}
+        gone = {id(p) for p in old} - stays
         groups = [(group, list(group["params"])) for group in optimizer.param_groups]
-        if not any(id(p) in gone for _, kept in groups for p in kept):
+        home = next((g for g, own in groups if any(id(p) in gone | stays for p in own)), None)
+        if home is None:
             return
         # LBFGS keeps one flat history of all its parameters, and their number.
         flat = "_numel_cache" in vars(optimizer)
-        aside = list(optimizer.state) if flat else old
+        aside = [p for p in (list(optimizer.state) if flat else old) if flat or id(p) in gone]
         state = {p: optimizer.state.pop(p) for p in aside if p in optimizer.state}
-        heir = dict(zip(map(id, old), new, strict=False)) if len(old) == len(new) else {}
-        home = next(group for group, kept in groups if any(id(p) in gone for p in kept))
-        for group, kept in groups:
+        heir = dict(zip(map(id, old), new, strict=True)) if len(old) == len(new) else {}
+        for group, own in groups:
             # In place: LBFGS, and whoever else holds the list, sees it, too.
-            group["params"][:] = [
-                heir.get(id(p), p) for p in kept if id(p) in heir or id(p) not in gone
-            ]
-        home["params"].extend([] if heir else new)
+            kept = [p for p in own if id(p) in heir or id(p) not in gone]
+            group["params"][:] = [heir.get(id(p), p) for p in kept]
+        added = [] if heir else [p for p in new if id(p) not in stays]
+        home["params"].extend(added)
         if flat:
             self.attribute(optimizer, "_numel_cache", None)
 
         def back() -> None:
             for p in new:
-                optimizer.state.pop(p, None)
+                if id(p) not in stays:
+                    optimizer.state.pop(p, None)
             if flat:
                 optimizer.state.clear()
-            for group, kept in groups:
-                group["params"][:] = kept
+            for group, own in groups:
+                group["params"][:] = own
             optimizer.state.update(state)
 
         self._undo.append(back)

@@ -102,11 +102,14 @@ class ByHand:
 
     def _sites(self, graph: Graph, groups: list[int], altered: dict[int, nn.Module]) -> list[str]:
         """A name for each: the innermost module's or, where that has several recurrences, a layer's or parameter's."""
-        names = [self._path(self._around(graph.parameters(group), altered)) for group in groups]
+        around = [self._around(graph.parameters(group), altered) for group in groups]
+        names = [self._path(thing) for thing in around]
         several = {name for name in names if names.count(name) > 1}
         return [
-            self._path(self._leaf(graph.parameters(group))) if name in several else name
-            for group, name in zip(groups, names, strict=True)
+            self._path(self._leaf(graph.parameters(group)))
+            if name in several or _layered(thing)
+            else name
+            for group, name, thing in zip(groups, names, around, strict=True)
         ]
 
     def _group(
@@ -192,7 +195,9 @@ class ByHand:
     def _leaf(self, parameters: list[Tensor]) -> nn.Module | Tensor:
         """The layer of the first matrix; the matrix itself where it belongs to no layer of torch's."""
         matrix = _matrix(parameters)
-        layers = [m for m in self._living() if _from_torch(m) and _owns(m, [matrix])]
+        layers = [
+            m for m in self._living() if _from_torch(m) and not _layered(m) and _owns(m, [matrix])
+        ]
         return min(layers, key=_size, default=matrix)
 
     def _path(self, thing: nn.Module | Tensor) -> str:
@@ -202,6 +207,7 @@ class ByHand:
             for name, parameter in module._parameters.items():
                 if parameter is thing:
                     path = self._names(module)
+                    name = name.removeprefix("weight_hh_") if _layered(module) else name
                     return f"{path}.{name}" if path else name
         return _variable(thing)
 
@@ -224,6 +230,11 @@ def _from_torch(module: nn.Module) -> bool:
         each.__module__.startswith("torch.nn.") and each not in (nn.Module, nn.Sequential)
         for each in type(module).__mro__
     )
+
+
+def _layered(thing: nn.Module | Tensor) -> bool:
+    """Whether it is a stack of layers as torch's are (`weight_hh_l0`, …) with a loop of its own."""
+    return isinstance(thing, nn.RNNBase) and kind_of(thing) is None
 
 
 def _owns(module: nn.Module, parameters: list[Tensor]) -> bool:
