@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo test check format bench screen clean
+.PHONY: demo test check sanitize format bench screen clean
 
 # The main job on real text: a plain torch.nn character model, unchanged, under the monitor.
 demo: $(STAMP)
@@ -20,6 +20,14 @@ check: $(STAMP)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python tools/readme.py --check
+	$(BIN)/python tools/speed.py --check
+
+# The native core's own test, for memory errors and undefined behaviour, then for races: some minutes.
+sanitize: $(STAMP)
+	set -e; for kind in address thread; do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S csrc -B build/$$kind -G Ninja -DBPTT_SANITIZE=$$kind; \
+		PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/$$kind; \
+		$(BIN)/ctest --test-dir build/$$kind --output-on-failure; done
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix

@@ -74,14 +74,18 @@ def _transform() -> str | None:
     return None
 
 
-def torch_is_faster(cell: str, H: int, B: int, dtype: torch.dtype, packed: bool) -> bool:
+def torch_is_faster(
+    cell: str, H: int, B: int, dtype: torch.dtype, *, packed: bool, backward: bool
+) -> bool:
     """Whether torch's own layer may beat the native one here, by the tables in benchmarks/.
 
-    Only padded float32 LSTMs have a fast path in torch: oneDNN's. It was measured to lose on AMD's processors, with
-    AVX2 and with AVX-512. Where torch's products run at full speed, it keeps the sizes at which it would be close.
+    Only padded float32 LSTMs have a fast path in torch: oneDNN's. With a backward pass to follow it was measured to
+    lose on AMD's processors, with AVX2 and with AVX-512; forward alone it was ahead by an eighth where each thread has
+    a few samples and weights that do not fit its cache. Where torch's products run at full speed, it keeps the sizes at
+    which it would be close.
     """
     if not available():
         return True
     if cell != "lstm" or packed or dtype != torch.float32 or H < 128 or B < 8:
         return False
-    return fast_torch_products()
+    return fast_torch_products() or (not backward and H >= 512 and B < 16)

@@ -137,7 +137,17 @@ class Recurrent(nn.RNNBase):
         first, packed = sequence.data, sequence.rows.batch_sizes is not None
         dtype = first.dtype if sequence.embedding is None else sequence.embedding.dtype
         skips = special or sequence.embedding is not None
-        slow = torch_is_faster(CELLS[self.mode], self.hidden_size, sequence.rows.B, dtype, packed)
+        backward = torch.is_grad_enabled() and any(
+            t.requires_grad for t in tensors if t is not None
+        )
+        slow = torch_is_faster(
+            CELLS[self.mode],
+            self.hidden_size,
+            sequence.rows.B,
+            dtype,
+            packed=packed,
+            backward=backward,
+        )
         return None if slow and not skips else "native"
 
     def _special(self) -> str:
