@@ -48,6 +48,7 @@ class Sentinel:
         self._alarm, self._alarmed = alarm, False
         self._clips: list[tuple[str, float, float | None]] = []
         self._grad_norm = math.nan
+        self._unclaimed = 0  # passes before there was any optimizer to count them for
         self.hand = HandUpdates()
         self.number, self.stride = 0, 1  # updates so far, and how seldom all is looked at
         self.full = self.was_full = True  # whether it is in this update, and was in the one before
@@ -90,6 +91,7 @@ class Sentinel:
             if not math.isfinite(self.loss) and not self._alarmed:
                 self.root = roots[0].node
                 self._raise("loss")
+        self._unclaimed += not self.owners
         for owner in self.owners.values():
             owner.row.passes += 1
             if self.full:
@@ -125,6 +127,7 @@ class Sentinel:
         owner = self.owners.get(id(optimizer))
         if owner is None or owner.weak() is not optimizer:
             owner = self.owners[id(optimizer)] = Owner(optimizer)
+            owner.row.passes = self._unclaimed
         owner.refresh(optimizer)
         row = owner.row
         row.loss, row.norm = self.loss, self._norm(owner)
