@@ -32,6 +32,13 @@ from bptt.remedies.initialisation.forget_bias import forget_bias as forget_bias
 from bptt.remedies.initialisation.identity_relu import identity_relu as identity_relu
 from bptt.remedies.initialisation.orthogonal import orthogonal as orthogonal
 from bptt.remedies.initialisation.spectral_radius import spectral_radius as spectral_radius
+from bptt.remedies.regularisers import Flossing as Flossing
+from bptt.remedies.regularisers import HDetach as HDetach
+from bptt.remedies.regularisers import Omega as Omega
+from bptt.remedies.regularisers import lyapunov_penalty as lyapunov_penalty
+from bptt.remedies.regularisers.flossing import flossing as flossing
+from bptt.remedies.regularisers.h_detach import h_detach as h_detach
+from bptt.remedies.regularisers.omega import omega as omega
 from bptt.remedies.structure._length import propose_length as propose_length
 from bptt.remedies.structure._normalised import LayerNormed as LayerNormed
 from bptt.remedies.structure.layer_norm import layer_norm as layer_norm
