@@ -27,7 +27,7 @@ COPY = replace(
 
 CASES = (
     Case("adding", replace(ADDING, cell="gru"), (NONE, CHRONO)),
-    Case("adding", replace(ADDING, cell="lstm"), (NONE, CHRONO)),
+    Case("adding", replace(ADDING, cell="lstm", updates=4000), (NONE, CHRONO)),
     Case("adding", replace(ADDING, cell="rnn"), (NONE, ORTHOGONAL, IDENTITY)),
     # Simple RNNs fall back to chance after some thousand updates at a learning rate of 1e-3.
     Case(
