@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bptt.doctor import Schedule
+from bptt.doctor._schedule import FREE
 
 SECONDS = st.floats(1e-4, 10.0)
 
@@ -38,3 +39,14 @@ def test_after_the_wait_it_is_due(spent: float, probes: int, elapsed: float) -> 
 def test_without_budget_only_the_first() -> None:
     assert Schedule(0.0).due(0.0, 0, 0.0)
     assert Schedule(0.0).wait(0.1, 1, 1e9) == math.inf
+
+
+@given(spent=st.floats(0.0, 1e3), probes=st.integers(1, 99), elapsed=st.floats(0.0, 1e5))
+def test_a_milestone_is_let_through_while_it_is_cheap_or_paid_for(
+    spent: float, probes: int, elapsed: float
+) -> None:
+    schedule = Schedule(0.02)
+    expected = spent + spent / probes
+    assert schedule.forced(spent, probes, elapsed) == (
+        expected <= FREE or expected <= 0.02 * elapsed
+    )

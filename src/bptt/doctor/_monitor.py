@@ -40,7 +40,7 @@ class Monitor:
             every recurrent module of the process.
         optimizer: the optimizer whose steps count, or several; None counts those of every optimizer.
         budget: share of the run's time that probes may take. The first update is always probed, and
-            updates 3, 10, 30, 100, … as long as that takes two seconds at most (see `Schedule`).
+            updates 3, 10, 30, 100, … as long as that takes half a minute at most (see `Schedule`).
         out: a run folder to write results to (see `RunFolder`); None keeps them in memory. Of the
             processes of a data-parallel run the first writes, and all end with one verdict.
         threshold: credit below it counts as not reached.
@@ -238,6 +238,10 @@ class Monitor:
     def on_probe(self, said: Said) -> Registered:
         """Call `said(flow, findings)` after every probe; returned is what takes that back."""
         return self._loop.actions.add(said=said)
+
+    def probe_next(self) -> None:
+        """Probe the next update, whatever the budget says."""
+        self._loop.probes.ask()
 
     def _detach(self) -> None:
         self._loop.detach()

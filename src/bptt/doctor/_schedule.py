@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bptt._errors import BpttError
 
-FREE = 2.0
+FREE = 30.0
 """Seconds that probes at milestones may take beyond what the budget allows. A verdict needs them, and so has them
 whatever the budget is; where one takes so long that they do not fit, the next probe that does stands for them."""
 
@@ -20,7 +20,7 @@ class Schedule:
 
     so the share `spent / elapsed` stays at or below the budget whenever a probe costs what the ones before it did.
     The first probe is always due: a run that ends after one update has been measured too. Milestones (updates 1, 3, 10,
-    30, …) are due as long as they fit into two seconds or the budget, whichever is more: a run of a few seconds may
+    30, …) are due as long as they fit into half a minute or the budget, whichever is more: a short run may
     spend more than its budget by that much, a long one does not.
 
     Args:
