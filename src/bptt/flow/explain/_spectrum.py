@@ -21,8 +21,10 @@ from bptt.flow.explain._trajectory import inside, stretches, trajectories
 from bptt.flow.walk._linear import Linearised
 from bptt.flow.walk._sequence import compute_dtype
 
-PIECE_BYTES = 32 * 2**20
+PIECE_BYTES = 8 * 2**20
 """Memory of the Jacobians that exist at one time."""
+CHUNK_BYTES = 32 * 2**20
+"""Memory of the local factors that they are made from."""
 
 
 @dataclass(eq=False)
@@ -34,18 +36,32 @@ class Stretch:
 
     def each_step(self, measure: Callable[[Tensor], Tensor]) -> Tensor:
         """`[T, B, …]` of `measure(J [n, S, S])`, in input time; NaN past a sample's end and where J is not finite."""
-        track, pieces = self.lin.track, []
+        track, every, n = self.lin.track, None, 0
         for jacobian in self._jacobians():
+            here = self._measured(measure, jacobian)
+            if (
+                every is None
+            ):  # at once: small results kept between the large pieces would break up the heap
+                every = here.new_empty(track.steps * track.y.shape[1], *here.shape[1:])
+            every[n : n + len(here)] = here
+            n += len(here)
+        assert every is not None
+        every = track.in_input_time(every.unflatten(0, (track.steps, -1)))
+        outside = ~self.inside.to(every.device)
+        if bool(outside.any()):
+            every[outside] = float("nan")
+        return every
+
+    @staticmethod
+    def _measured(measure: Callable[[Tensor], Tensor], jacobian: Tensor) -> Tensor:
+        """`measure(J)`, NaN where J is not finite."""
+        finite = jacobian.flatten(1).sum(1).isfinite()
+        if not bool(finite.all()):  # a sum may overflow by itself
             finite = jacobian.isfinite().all(-1).all(-1)
-            if bool(finite.all()):
-                pieces.append(measure(jacobian))
-                continue
-            found = measure(torch.where(finite.view(-1, 1, 1), jacobian, 0))
-            finite = finite.view(-1, *[1] * (found.dim() - 1))
-            pieces.append(torch.where(finite, found, float("nan")))
-        every = torch.cat(pieces).unflatten(0, (track.steps, -1))
-        every, mask = track.in_input_time(every), self.inside.to(every.device)
-        return torch.where(mask.view(*mask.shape, *[1] * (every.dim() - 2)), every, float("nan"))
+        if bool(finite.all()):
+            return measure(jacobian)
+        found = measure(torch.where(finite.view(-1, 1, 1), jacobian, 0))
+        return torch.where(finite.view(-1, *[1] * (found.dim() - 1)), found, float("nan"))
 
     def _jacobians(self) -> Iterator[Float[Tensor, "n S S"]]:
         lin, w = self.lin, self.lin.track.w
@@ -208,7 +224,7 @@ def spectrum(model: nn.Module, x: Any, *, lengths: Tensor | None = None) -> BySi
     for sequence in trajectories(model, x, lengths):
         ran_as = sequence.first.autocast or compute_dtype(sequence.first)
         for track in stretches(sequence):
-            lin = Linearised(track, ran_as)
+            lin = Linearised(track, ran_as, chunk_bytes=CHUNK_BYTES)
             stretch = Stretch(lin, inside(sequence, track.steps))
             groups.setdefault(track.site, []).append(stretch)
             kinds[track.site] = track.kind

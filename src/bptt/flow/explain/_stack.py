@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bptt._errors import UnmeasurableError
-from bptt.cells import CELLS, State, at
+from bptt.cells import CELLS, State
 from bptt.flow.record._call import Call
 from bptt.flow.record._names import site_name
 from bptt.flow.walk._sequence import _run_layer
@@ -23,14 +23,20 @@ class Linear:
     """
 
     def __init__(self, locals_: list[Any], masks: Masks, inside: Bool[Tensor, "T B"]) -> None:
-        self._locals = [type(local)(*(field.unsqueeze(2) for field in local)) for local in locals_]
+        self._locals = [_each_step(local) for local in locals_]
         self._masks = [None if mask is None else mask.unsqueeze(2) for mask in masks]
         self.inside, self.ragged = inside, not bool(inside.all())
 
     def step(self, t: int) -> tuple[list[Any], list[Tensor | None]]:
         """One step's factors, and masks of all layers."""
         masks = [None if mask is None else mask[t] for mask in self._masks]
-        return [at(local, t) for local in self._locals], [*masks, None]
+        return [local[t] for local in self._locals], [*masks, None]
+
+
+def _each_step(local: Any) -> list[Any]:
+    """One entry a step, each field with an axis of 1 where the tangents stand."""
+    fields = [field.unsqueeze(2).unbind(0) for field in local]
+    return [type(local)(*parts) for parts in zip(*fields, strict=True)]
 
 
 class Stack:

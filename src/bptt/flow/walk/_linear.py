@@ -23,11 +23,13 @@ class Linearised:
     its weights (a changed `forward`, a hook that edits the output) is refused, not guessed at.
     """
 
-    def __init__(self, track: Track, ran_as: torch.dtype) -> None:
+    def __init__(
+        self, track: Track, ran_as: torch.dtype, *, chunk_bytes: int | None = None
+    ) -> None:
         self.track, self.cell, self.ran_as = track, CELLS[track.kind], ran_as
         self._tolerance = TOLERANCE.get(ran_as, LOW_PRECISION_TOLERANCE)
         per_step = track.y[0].numel() * track.y.element_size() * (4 * len(self.cell.gate_names) + 8)
-        self.chunk = max(1, min(track.steps, CHUNK_BYTES // max(per_step, 1)))
+        self.chunk = max(1, min(track.steps, (chunk_bytes or CHUNK_BYTES) // max(per_step, 1)))
         self._starts: list[State] = [track.start]
         self._kept: tuple[int, Any] | None = None
         self.native = Native.of(track) if ran_as == track.y.dtype else None
