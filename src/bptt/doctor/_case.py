@@ -74,7 +74,18 @@ class Case:
         forward = self.sentinel.forward
         living = {id(module): module for module in forward.living()}
         carried = [self._named(living[key]) for key in forward.carried if key in living]
-        looks = gather.looks_of(flow, update, carried, self._loaders)
+        looks = gather.looks_of(
+            flow,
+            update,
+            carried,
+            self._loaders,
+            axes=self.sentinel.axes,
+            loops_carried=self.sentinel.loops.carried,
+            handed=[
+                (self._named(each.giver), self._named(each.taker), each.steps)
+                for each in forward.handed.found
+            ],
+        )
         looks = looks or gather.cut_off(forward, self._names, update)
         self._look([replace(each, milestone=True) for each in looks] if milestone else looks)
 
@@ -90,7 +101,10 @@ class Case:
     def findings(self) -> list[Finding]:
         """What the rules say by now, folded, the worst first."""
         self.evidence.updates = gather.updates_of(self.sentinel)
-        self.evidence.weights = gather.weights_of(self.sentinel, self._names)
+        self.evidence.weights = {
+            **self.sentinel.loops.facts(self._names),
+            **gather.weights_of(self.sentinel, self._names),
+        }
         return judge(self.evidence, self._rules, self._options)
 
     def close(self) -> None:

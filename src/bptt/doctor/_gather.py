@@ -2,17 +2,19 @@
 
 import gc
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.utils.data import BatchSampler, DataLoader
 
+from bptt.doctor._loss import NOTHING, Axes
 from bptt.doctor._owner import Owner
 from bptt.doctor._seen import Forward
 from bptt.doctor._sentinel import Sentinel
 from bptt.flow import Flow, Site
-from bptt.flow.record._names import Names, site_name
+from bptt.flow.record._names import Names, _owner, _parents, site_name
 from bptt.flow.walk._statistics import Statistics
 from bptt.rules import Look, Updates, Weights
 
@@ -25,14 +27,51 @@ CALLS = 3
 
 
 def looks_of(
-    flow: Flow, update: int, carried: Iterable[str] = (), loaders: frozenset[int] = frozenset()
+    flow: Flow,
+    update: int,
+    carried: Iterable[str] = (),
+    loaders: frozenset[int] = frozenset(),
+    *,
+    axes: Axes = NOTHING,
+    loops_carried: bool = False,
+    handed: Sequence[tuple[str, str, int]] = (),
 ) -> list[Look]:
-    """One look a site. `carried`: names of modules whose state came from an earlier update."""
+    """One look a site.
+
+    Args:
+        flow: what a probe measured.
+        update: the number of the update.
+        carried: names of modules whose state came from an earlier update.
+        loaders: batch sizes of the process's data loaders.
+        axes: what the loss says of the axes.
+        loops_carried: loops written by hand begin where the update before ended.
+        handed: `(giver, taker, steps)` of states that were handed on without their gradient, by modules' names.
+    """
     modules = set(carried)
-    return [look_of(site, update, module_of(site.name) in modules, loaders) for site in flow]
+    found = []
+    for site in flow:
+        name = module_of(site.name)
+        comes = name in modules or (loops_carried and site.kind == "own")
+        look = look_of(site, update, comes, loaders, axes)
+        quiet = next((steps for giver, taker, steps in handed if giver == taker == name), 0)
+        found.append(replace(look, cuts=max(look.cuts, 1), quiet=quiet) if quiet else look)
+    known = {module_of(look.site) for look in found}
+    return found + [
+        cut_from(giver, taker, update)
+        for giver, taker, _ in dict.fromkeys(handed)
+        if giver != taker and giver not in known
+    ]
 
 
-def look_of(site: Site, update: int, carried: bool, loaders: frozenset[int]) -> Look:
+def cut_from(giver: str, taker: str, update: int) -> Look:
+    """A module whose state another one was given, and which no gradient reaches on any way."""
+    site, milestone = site_name(giver, 0, False), update in MILESTONES
+    return Look(site, update, milestone, "own", steps=1, batch=1, cuts=1, calls=2, taker=taker)
+
+
+def look_of(
+    site: Site, update: int, carried: bool, loaders: frozenset[int], axes: Axes = NOTHING
+) -> Look:
     """A site of a flow as rules see it."""
     s = site.statistics or Statistics()
     curve = site.log_credit
@@ -70,6 +109,8 @@ def look_of(site: Site, update: int, carried: bool, loaders: frozenset[int]) -> 
         padding_loss=s.padding_loss,
         lengths_known=s.lengths_known,
         loader_batches=loaders,
+        loss_rows=axes.rows if axes.row_size % max(site.batch, 1) else None,
+        shifted=axes.shifted,
         reverse=site.reverse,
     )
 
@@ -81,6 +122,8 @@ def cut_off(forward: Forward, names: Names, update: int) -> list[Look]:
         module = weak() if weak is not None else None
         if module is None or calls < CALLS or cuts < calls - 1:
             continue
+        if any(id(each) in forward.modules for each in module.modules()):
+            continue  # torch's own recurrent modules are followed by themselves
         site = names(module) or type(module).__name__
         milestone = update in MILESTONES
         found.append(Look(site, update, milestone, "own", steps=1, batch=1, cuts=cuts, calls=calls))
@@ -144,4 +187,32 @@ def weights_of(sentinel: Sentinel, names: Names) -> dict[str, Weights]:
             cell = not isinstance(module, nn.RNNBase)
             facts.site = (path or type(module).__name__) if cell else site_name(path, 0, False)
             found[facts.site] = facts
+            facts.eval_only = facts.eval_only or not (facts.trains or module.training)
+    if any(not facts.moved for facts in found.values()):
+        _copies(sentinel)
     return found
+
+
+def _copies(sentinel: Sentinel) -> None:
+    """A copy of a model that trains stands still on purpose: the slow half of two, a target network, a teacher."""
+    living = [m for m in sentinel.forward.living() if id(m) in sentinel.weights]
+    owners = outermost(living)
+    kinds = [(type(owner), path) for owner, path in owners]
+    moving = {
+        kind
+        for kind, module, (owner, _) in zip(kinds, living, owners, strict=True)
+        if owner is not module and sentinel.weights[id(module)].moved
+    }
+    for kind, module in zip(kinds, living, strict=True):
+        facts = sentinel.weights[id(module)]
+        facts.eval_only = facts.eval_only or (not facts.moved and kind in moving)
+
+
+def outermost(modules: list[nn.Module]) -> list[tuple[nn.Module, str]]:
+    """For each, the outermost living module that holds it, and its path there."""
+    parents = _parents()
+    owners = [_owner(module, parents) for module in modules]
+    return [
+        (owner, next(path for path, each in owner.named_modules() if each is module))
+        for owner, module in zip(owners, modules, strict=True)
+    ]

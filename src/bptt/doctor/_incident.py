@@ -55,7 +55,7 @@ def in_data(forward: Forward, root: Any, names: Callable[[nn.Module], str]) -> P
     for target in _targets(root):
         if not _finite(target):
             return _input(target, "target")
-    return None
+    return _in_difference(root)
 
 
 def _targets(root: Any) -> Iterable[Tensor]:
@@ -71,6 +71,55 @@ def _targets(root: Any) -> Iterable[Tensor]:
                 yield saved
         if len(queue) < 8:
             queue += [child for child, _ in node.next_functions if child is not None]
+
+
+DIFFERENCES = ("Sub", "Rsub", "Add", "Abs", "Pow", "Mul", "Div")
+"""Operations in which a loss that is written out meets its target."""
+
+
+def _in_difference(root: Any) -> Place | None:
+    """A target that a loss written out was compared with: `(y - target) ** 2` keeps the difference only.
+
+    The difference is not finite; of its two sides one has no graph, and the other was computed from finite numbers.
+    """
+    queue, difference = [] if root is None else [root], None
+    for node in queue:
+        name, below = node.name(), node.next_functions
+        saved = [tensor for tensor in _saved(node) if tensor.is_floating_point()]
+        if difference is None:
+            difference = next((each for each in saved if not _finite(each)), None)
+        sides = [child for child, _ in below if child is not None]
+        if name.startswith(("Sub", "Rsub", "Add")) and len(below) == 2 and len(sides) == 1:
+            if difference is None or not _made_of_finite(sides[0]):
+                return None
+            return _input(difference, "target")
+        if len(queue) < 8 and (len(sides) == 1 or name.startswith(DIFFERENCES)):
+            queue += sides
+    return None
+
+
+def _made_of_finite(node: Any, depth: int = 4) -> bool:
+    """Whether what the node computed came from finite numbers, some levels down."""
+    if node.name().endswith("AccumulateGrad"):
+        return _finite(node.variable)
+    if not all(_finite(each) for each in _saved(node) if each.is_floating_point()):
+        return False
+    below = [child for child, _ in node.next_functions if child is not None]
+    return depth == 0 or all(_made_of_finite(child, depth - 1) for child in below)
+
+
+def _saved(node: Any) -> list[Tensor]:
+    """Tensors that a node keeps for its backward."""
+    found = []
+    for name in dir(node):
+        if name.startswith("_saved_"):
+            try:
+                value = getattr(node, name)
+            except RuntimeError:  # let go of already
+                continue
+            if isinstance(value, Tensor):
+                found.append(value)
+    return found
 
 
 def _input(tensor: Tensor, site: str) -> Place:

@@ -16,6 +16,7 @@ from torch.nn.modules import module as global_hooks
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
+from bptt.doctor._handed import HandOvers
 from bptt.flow.record._call import kind_of
 from bptt.flow.record._guest import elsewhere, unnoticed
 from bptt.flow.record._watch import same_values, watch
@@ -80,6 +81,8 @@ class Forward:
         )
         self._bytes = 0
         self._recurrent: dict[type, bool] = {}
+        self.handed = HandOvers()
+        self._ids: list[Tensor] = []
         self._ends: dict[int, Tensor] = {}
         self._handle: RemovableHandle | None = None
         self._notice: Callable[[], None] = lambda: None
@@ -120,6 +123,8 @@ class Forward:
             self._stepped, self._ends = self._ends or self._stepped, {}
             self.calls, self.data, self._bytes = [], [], 0
             self._over = True
+            self._ids = []
+            self.handed.clear()
         if self.seldom and whole != self.on:
             if whole:
                 self.start()
@@ -134,15 +139,20 @@ class Forward:
     def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         began = time.perf_counter()
         try:
-            if torch.is_grad_enabled() and not elsewhere():
+            if not elsewhere():
                 self._look(module, args, kwargs, output)
         except Exception as fault:
             self._fault(fault)
         self.seconds += time.perf_counter() - began + HOOK_SECONDS
 
     def _look(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if not torch.is_grad_enabled():
+            if len(args) > 1 or kind_of(module) is not None:
+                self.handed.quiet(module, output)
+            return
         if self._over:
             self.called, self.carried, self.steps, self._over = set(), set(), {}, False
+            self.handed.begin()
         recurrent = self._recurrent.get(type(module))
         if recurrent is None:
             recurrent = self._recurrent[type(module)] = kind_of(module) is not None
@@ -164,6 +174,15 @@ class Forward:
         """A module that is none of torch's recurrent ones: what it was given, and whether that was cut off."""
         if module._modules and not (args and isinstance(args[0], Tensor)):
             self._hold(module, None)
+        if (
+            args
+            and isinstance(args[0], Tensor)
+            and args[0].dim() == 2
+            and not args[0].is_floating_point()
+        ):
+            self._ids.append(args[0])
+        if len(args) > 1:
+            self.handed.given(module, args[1:])
         cut = False
         for given in args:
             if type(given) is Tensor and not given.requires_grad and given.is_floating_point():
@@ -180,6 +199,11 @@ class Forward:
             self._bytes += tensor.numel() * tensor.element_size()
         elif module._modules:
             self.data.append((module, None))
+
+    def inputs(self) -> list[Tensor]:
+        """What the first layers were given in this update: token ids, or series of numbers."""
+        series = [tensor for _, tensor in self.data[:4] if tensor is not None and tensor.dim() == 3]
+        return [*self._ids[:2], *series[:2]]
 
     def from_outside(self) -> tuple[list[Tensor], nn.Module | None]:
         """Data that is not finite and that no module of this update made; else the module that made it."""
@@ -201,6 +225,7 @@ class Forward:
         ends = output if seen.is_cell else output[1]
         h = ends[0] if isinstance(ends, tuple) else ends
         self._ends[id(module)] = h.detach()
+        self.handed.ends(module, h)
         if not seen.is_cell and self.watches:
             self._watch(seen, output)
         self.calls.append(seen)
@@ -211,9 +236,11 @@ class Forward:
 
     def _recognise(self, seen: Seen, args: Any, kwargs: Any) -> None:
         """Whether the state that is given is one that an earlier update ended in."""
+        hx = args[1] if len(args) > 1 else kwargs.get("hx")
+        if id(seen.module) not in self._ends:
+            self.handed.given(seen.module, hx)
         if not self._stepped or id(seen.module) in self._ends:
             return
-        hx = args[1] if len(args) > 1 else kwargs.get("hx")
         h = hx[0] if isinstance(hx, (tuple, list)) else hx
         if not isinstance(h, Tensor) or h.requires_grad:
             return
@@ -242,8 +269,10 @@ def _raise(fault: Exception) -> None:
 
 
 def _detached(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach()
+    if isinstance(
+        value, Tensor
+    ):  # itself where it can: a second tensor on its memory would look like the user's detach()
+        return value.detach() if value.requires_grad else value
     if isinstance(value, PackedSequence):  # a tuple, too
         return PackedSequence(
             value.data.detach(), value.batch_sizes, value.sorted_indices, value.unsorted_indices

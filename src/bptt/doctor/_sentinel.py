@@ -9,12 +9,15 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.doctor import _clip
 from bptt.doctor._by_hand import HandUpdates
 from bptt.doctor._gauge import is_power_of_two, joint_norm, norms, sample
+from bptt.doctor._loops import Loops
+from bptt.doctor._loss import NOTHING, axes
 from bptt.doctor._owner import Owner
 from bptt.doctor._seen import Forward, Shield
 from bptt.flow.record._announce import Root, listen, unlisten
@@ -49,7 +52,8 @@ class Sentinel:
         self._clips: list[tuple[str, float, float | None]] = []
         self._grad_norm = math.nan
         self._unclaimed = 0  # passes before there was any optimizer to count them for
-        self.hand = HandUpdates()
+        self.hand, self.loops = HandUpdates(), Loops()
+        self.axes = NOTHING
         self.number, self.stride = 0, 1  # updates so far, and how seldom all is looked at
         self.full = self.was_full = True  # whether it is in this update, and was in the one before
         self.milestones: Callable[[int], bool] = lambda number: False
@@ -92,6 +96,10 @@ class Sentinel:
                 self.root = roots[0].node
                 self._raise("loss")
         self._unclaimed += not self.owners
+        if self.full and roots:
+            known, now = self.axes, axes(roots[0].node, self.forward.inputs())
+            self.axes = now._replace(shifted=now.shifted or known.shifted)
+            self.loops.look([root.node for root in roots], self.forward.living())
         for owner in self.owners.values():
             owner.row.passes += 1
             if self.full:
@@ -166,9 +174,10 @@ class Sentinel:
             ratio = owner.updates.ratio[-1]  # nothing says that it has changed
         carried = self._carried(owner) if number > 1 else False
         lr = float(optimizer.param_groups[0].get("lr", math.nan))
+        before = owner.row.before
         owner.enter(number, ratio, whole, carried, lr)
         if self.full:
-            self._count_weights(owner)
+            self._count_weights(owner, before)
         self.number, self.was_full = number, self.full
         self.full = self._whole_next(number + 1)
         self._clips, self._grad_norm = [], math.nan
@@ -196,11 +205,11 @@ class Sentinel:
             _, limit, total = clip
             if total is not None:
                 return limit, _left(clip), total
+        limit = next((limit for kind, limit, _ in self._clips if kind == "value"), math.nan)
         weight = self._one_weight() if self.full else None
         if weight is None or weight.grad is None or not self._grad_norm > 0:
-            return math.nan, math.nan, norm
+            return limit, math.nan, norm
         left = norms([weight.grad])[0] / self._grad_norm
-        limit = next((limit for kind, limit, _ in self._clips if kind == "value"), math.nan)
         if math.isnan(limit) and (left > 1 - 1e-4 or is_power_of_two(left)):
             return math.nan, math.nan, norm  # nothing clips, or a loss scaler has undone its scale
         return (math.inf if math.isnan(limit) else limit), left, norm / left if left > 0 else norm
@@ -224,16 +233,19 @@ class Sentinel:
     def _one_weight(self) -> Tensor | None:
         return next((w for w in self._recurrent_weights() if w.requires_grad), None)
 
-    def _count_weights(self, owner: Owner) -> None:
+    def _count_weights(self, owner: Owner, before: list[Tensor]) -> None:
         ratio = owner.updates.ratio[-1]
+        self.loops.update({key for each in self.owners.values() for key in each.ids}, ratio > 0)
         owned = {id(weight) for weight in self._watched(owner)}
+        pairs = zip(before, self._watched(owner), strict=False)
+        still = {id(weight) for held, weight in pairs if torch.equal(held, sample(weight.detach()))}
         seldom = len(owner.updates) > 64 and len(owner.updates) % WHOLE_EVERY
         for module, weight in zip(self.forward.living(), self._recurrent_weights(), strict=False):
             facts = self.weights.setdefault(id(module), Weights(site=""))
             facts.trains = weight.requires_grad
             if id(weight) in owned:
                 facts.owned = True
-                facts.moved += bool(ratio > 0)
+                facts.moved += id(weight) not in still
             elif ratio > 0:
                 facts.other_moved += 1
             if id(module) not in self.forward.called or seldom:

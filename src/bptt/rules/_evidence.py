@@ -58,7 +58,11 @@ class Look:
         padding_loss: share of the direct gradient (sum of norms) that enters at such steps.
         lengths_known: the input was packed, or the lengths were told.
         loader_batches: batch sizes of the process's data loaders; a recurrence of that many *steps* is suspicious.
-        loss_rows: rows of the loss's target or prediction, where known.
+        loss_rows: rows of the loss's target, where known, and where a row does not hold the whole batch.
+        shifted: where the targets are the inputs moved by one: the size of the axis along which they are, then the
+            size of the other one.
+        quiet: steps before these that the same module made without recording gradients.
+        taker: the module that this one's state was handed to without its gradient, if it gets none on any way.
         reverse: whether the recurrence runs from the last step to the first.
     """
 
@@ -96,6 +100,9 @@ class Look:
     lengths_known: bool = False
     loader_batches: frozenset[int] = frozenset()
     loss_rows: int | None = None
+    shifted: tuple[int, int] | None = None
+    quiet: int = 0
+    taker: str = ""
     reverse: bool = False
 
     @property

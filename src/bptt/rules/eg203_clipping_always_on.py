@@ -38,14 +38,19 @@ With Adam, whose step does not depend on the gradient's scale, the harm is small
 Seetharaman et al. (2020), "AutoClip", arXiv 2007.14469.
 """
 
+import math
+
 from torch import nn
 
-from bptt.rules._evidence import Evidence
+from bptt.rules._evidence import Evidence, Updates
 from bptt.rules._example import Example, adding
 from bptt.rules._rule import Finding, Options, Prescription
 from bptt.rules._words import median, percent, seen
 
 OPTIONS: Options = {"hard": 0.1, "share": 0.9, "updates": 3}
+
+UNSEEN = 64
+"""Updates between two that are looked at whole, at most."""
 
 
 def bad() -> Example:
@@ -63,9 +68,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     updates = evidence.updates
     left = seen(updates.coefficient)
     hard = sum(each < options["hard"] for each in left)
-    # Long runs look at clipping in some updates only; those that were not looked at say nothing.
-    still = seen(updates.coefficient[-(len(updates) // 4 + 1) :])
-    if hard < max(options["updates"], options["share"] * len(left)) or not still:
+    if hard < max(options["updates"], options["share"] * len(left)) or not _still(updates):
         return []
     sizes = sorted(seen(updates.unclipped))
     usual, high = median(sizes), sizes[int(0.9 * (len(sizes) - 1))]
@@ -95,3 +98,17 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             confidence=round(min(0.5 + 0.05 * hard, 0.95), 2),
         )
     ]
+
+
+def _still(updates: Updates) -> bool:
+    """Whether it goes on to the end, and was not for the first part of the run only.
+
+    Where updates are short, some are not looked at whole: torch's clipping is heard there all the same, a rescaling
+    by hand is not.
+    """
+    by_hand = all(math.isinf(limit) for limit in updates.clip if not math.isnan(limit))
+    last = max(len(updates) // 4 + 1, UNSEEN if by_hand else 0)
+    return any(
+        not math.isnan(limit) or not math.isnan(left)
+        for limit, left in zip(updates.clip[-last:], updates.coefficient[-last:], strict=True)
+    )

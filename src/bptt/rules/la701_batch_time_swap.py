@@ -11,9 +11,10 @@ and each sample's prediction depends on who stands before it in the batch. All s
 
 ## Evidence
 
-Three signs, each of which is enough. The number of steps is the batch size of the script's data loader, and the
+Four signs, each of which is enough. The number of steps is the batch size of the script's data loader, and the
 module's batch is not. Gradient enters at every step, of one single sample: "the last time step" was taken from the
-wrong axis. The loss has one row for each step of the recurrence and the module's batch is another number.
+wrong axis. The targets have one row for each step of the recurrence, and the module's batch is another number: each
+row is a sample. The targets are the inputs moved by one, along the axis that the module takes for the batch.
 
 ## Threshold
 
@@ -41,7 +42,7 @@ from torch import Tensor, nn
 
 from bptt.rules._evidence import Evidence, Look
 from bptt.rules._example import Example, adding_batch, example
-from bptt.rules._rule import Finding, Options
+from bptt.rules._rule import Finding, Options, Prescription
 from bptt.rules._words import confidence, since
 
 OPTIONS: Options = {"bearing": 0.9}
@@ -102,6 +103,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                     "samples": look.bearing_samples,
                 },
                 update=since(looks, wrong),
+                prescriptions=(Prescription("batch_first"),),
                 confidence=confidence(looks, wrong),
             )
         )
@@ -116,8 +118,12 @@ def _sign(look: Look, options: Options) -> str:
     one_call = B // max(look.calls, 1)  # micro-batches of one update stand side by side
     if T in look.loader_batches and not {B, one_call} & look.loader_batches:
         return f"{T} is the batch size of the data loader"
+    if look.shifted == (B, T):
+        return f"the targets are the inputs moved by one along the other axis, of {B}"
     if look.lengths_known or look.bearing_samples is None or look.bearing is None:
         return ""
+    if look.loss_rows == T and look.calls == 1 and look.bearing >= options["bearing"]:
+        return f"the loss has {T} rows, one for each step"
     if B >= 3 and look.bearing_samples <= 1.01 / B and look.bearing >= options["bearing"] / B:
         return "the loss reads every step of a single sample"
     return ""

@@ -87,6 +87,9 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             f"{cause}.{replay(incident)}",
             evidence=numbers(incident),
             update=incident.update,
-            prescriptions=(Prescription("clip_steps", {"value": 1.0}),),
+            prescriptions=(
+                Prescription("skip_non_finite"),
+                Prescription("clip_steps", {"max_norm": 1.0}),
+            ),
         )
     ]

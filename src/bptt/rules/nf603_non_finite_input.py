@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from bptt.rules._evidence import Evidence
 from bptt.rules._example import Example, Reader, adding_batch, example
 from bptt.rules._incident import numbers, place, replay
-from bptt.rules._rule import Finding, Options
+from bptt.rules._rule import Finding, Options, Prescription
 
 OPTIONS: Options = {}
 
@@ -86,5 +86,6 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             f"finite. Look at that sample: a missing value, a division by a spread of zero.{replay(incident)}",
             evidence=numbers(incident),
             update=incident.update,
+            prescriptions=(Prescription("finite_input"), Prescription("skip_non_finite")),
         )
     ]

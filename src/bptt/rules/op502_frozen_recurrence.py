@@ -31,8 +31,10 @@ None: a gradient that was never there, or weights that never moved in at least `
 
 ## Known limits
 
-A reservoir (echo state network) is frozen on purpose; switch the rule off with `--ignore OP502`. A module that is
-only ever called under `no_grad` is taken to be meant so.
+A reservoir (echo state network) is frozen on purpose; switch the rule off with `--ignore OP502`. Taken to be meant so
+are: a module that is only ever called under `no_grad`; one that is in evaluation mode and asks for no gradient, as a
+teacher is; a copy of one that trains, as a target network is; a matrix that is a registered buffer. Of a recurrence
+written by hand, the first three updates tell which weights it has.
 
 ## References
 
@@ -44,7 +46,7 @@ from torch import nn
 
 from bptt.rules._evidence import Evidence, Weights
 from bptt.rules._example import Example, Reader, adding, last_step_loss
-from bptt.rules._rule import Finding, Options
+from bptt.rules._rule import Finding, Options, Prescription
 
 OPTIONS: Options = {"updates": 2}
 
@@ -85,6 +87,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                     "updates": weights.steps,
                 },
                 update=1,
+                prescriptions=(Prescription("own_parameters"),),
             )
         )
     return found

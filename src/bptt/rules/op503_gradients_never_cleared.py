@@ -40,7 +40,7 @@ from torch import nn
 
 from bptt.rules._evidence import Evidence
 from bptt.rules._example import Example, adding
-from bptt.rules._rule import Finding, Options
+from bptt.rules._rule import Finding, Options, Prescription
 
 OPTIONS: Options = {"share": 0.5, "updates": 2}
 
@@ -73,6 +73,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             "Call optimizer.zero_grad() in every update.",
             evidence={"carried": count, "updates": len(carried)},
             update=first,
+            prescriptions=(Prescription("clear_gradients"),),
             persists=carried[-1],
             confidence=round(min(0.5 + 0.1 * count, 0.99), 2),
         )

@@ -3,7 +3,8 @@
 ## What it does
 
 Fires when, between one backward pass and the next, a call received the values of an earlier state without its
-gradient; and when whole updates are one step long, with the state carried over.
+gradient; when whole updates are one step long, with the state carried over; when the state came out of `no_grad`; and
+when a module's state is handed to another one (an encoder's to a decoder) and no gradient comes back on any way.
 
 ## Why it is bad
 
@@ -19,8 +20,8 @@ carried over from one update to the next.
 ## Threshold
 
 An error where pieces are at most `piece` 2 steps long, or where `lost` 0.1 of the credit is thrown away with them;
-else advice. Cuts with a backward pass between them are truncated backpropagation, which is meant to be so; TR402
-judges it.
+else advice. A burn-in under `no_grad` is meant to be so, and advice, where more steps follow it than it has.
+Cuts with a backward pass between them are truncated backpropagation, which is meant to be so; TR402 judges it.
 
 ## Examples
 
@@ -46,7 +47,7 @@ from torch import Tensor, nn
 
 from bptt.rules._evidence import Evidence, Look
 from bptt.rules._example import Example, adding_batch, example
-from bptt.rules._rule import Finding, Options
+from bptt.rules._rule import Finding, Options, Prescription, Severity
 from bptt.rules._truncation import discarded, passes
 from bptt.rules._words import confidence, since
 
@@ -92,33 +93,63 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             return _cut(look, passes(evidence, look), options)
 
         look = looks[-1]
-        if not wrong(look):
+        if not wrong(look) or (look.taker and _reached(evidence, site)):
             continue
-        short, lost = look.steps <= options["piece"], discarded(look)
-        where = f"{look.cuts} times in one update" if look.cuts else "after every step"
         found.append(
             Finding(
                 code="TR401",
                 name="gradient-cut-through-time",
                 site=site,
-                severity="error" if short or lost >= options["lost"] else "advice",
-                message=f"the state is handed on without its gradient {where}: a step learns nothing from "
-                f"more than {look.steps - 1} steps before it. Look for detach(), .data, no_grad or NumPy "
-                "on the state's way.",
+                severity=_severity(look, options),
+                message=f"{_what(look)}. Look for detach(), .data, no_grad or NumPy on the state's way.",
                 evidence={
                     "cuts": look.cuts,
                     "calls": look.calls,
                     "steps": look.steps,
-                    "lost": lost,
+                    "lost": discarded(look),
                 },
                 update=since(looks, wrong),
+                prescriptions=(Prescription("keep_state"),),
                 confidence=confidence(looks, wrong),
             )
         )
     return found
 
 
+def _severity(look: Look, options: Options) -> Severity:
+    if look.steps <= options["piece"]:
+        return "error"
+    burn_in = 0 < look.quiet <= look.steps
+    return "error" if discarded(look) >= options["lost"] and not burn_in else "advice"
+
+
+def _what(look: Look) -> str:
+    if look.taker:
+        return (
+            f"its state is handed to {look.taker} without its gradient, and none comes back on any other way: "
+            "it is not trained"
+        )
+    if look.quiet:
+        return (
+            f"{look.quiet} steps ran under no_grad before the {look.steps} that gradient passes: "
+            "nothing is learned from them"
+        )
+    where = f"{look.cuts} times in one update" if look.cuts else "after every step"
+    return (
+        f"the state is handed on without its gradient {where}: a step learns nothing from "
+        f"more than {look.steps - 1} steps before it"
+    )
+
+
+def _reached(evidence: Evidence, site: str) -> bool:
+    """Whether a gradient came to the weights in any update."""
+    weights = evidence.weights.get(site)
+    return weights is not None and weights.with_grad > 0
+
+
 def _cut(look: Look, passes: int, options: Options) -> bool:
+    if look.taker or look.quiet:
+        return True
     if look.cuts:
         return passes <= 1 or (look.steps <= options["piece"] and look.cuts >= passes)
     return look.carried and look.steps == 1

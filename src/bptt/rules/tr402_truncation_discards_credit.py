@@ -18,8 +18,9 @@ lies beyond.
 
 ## Threshold
 
-`share` 0.25 is advice, `most` 0.5 a warning. A default cell keeps under 0.001 of its credit over chunks of 20 steps.
-What lies beyond is counted for `beyond` 20 further chunks.
+`share` 0.25 at the last look, or at most of them, is advice, `most` 0.5 a warning.
+A default cell keeps under 0.001 of its credit over chunks of 20 steps. What lies beyond is counted for `beyond` 20
+further chunks.
 
 ## Examples
 
@@ -48,7 +49,7 @@ from bptt.rules._evidence import Evidence, Look
 from bptt.rules._example import Example, Reader, example, gate_bias_
 from bptt.rules._rule import Finding, Options, Prescription
 from bptt.rules._truncation import discarded, passes, rate_at_end
-from bptt.rules._words import confidence, median, percent, since
+from bptt.rules._words import confidence, median, percent
 
 OPTIONS: Options = {"share": 0.25, "most": 0.5, "beyond": 20}
 
@@ -79,7 +80,7 @@ def good() -> Example:
 
 
 def check(evidence: Evidence, options: Options) -> list[Finding]:
-    """One finding a site that throws much away at the last look and at most of them."""
+    """One finding a site that throws much away at the last look or at most of them."""
     found = []
     for site, looks in evidence.each():
         looks = [
@@ -91,8 +92,11 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
         def wrong(look: Look) -> bool:
             return discarded(look, options["beyond"]) >= options["share"]
 
-        look, share = looks[-1], discarded(looks[-1], options["beyond"])
-        if not wrong(look) or look.steps < 2:
+        if not wrong(looks[-1]) and 2 * sum(map(wrong, looks)) <= len(looks):
+            continue
+        look = next(look for look in reversed(looks) if wrong(look))
+        share = discarded(look, options["beyond"])
+        if look.steps < 2:
             continue
         enough = median([discarded(each, options["beyond"]) for each in looks]) >= options["most"]
         rate = rate_at_end(look)
@@ -108,7 +112,8 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 f"{percent(min(math.exp(look.log_credit[-1]), 1))} of a gradient is left where the chunk begins. "
                 f"Chunks of about {longer} steps would keep most of it.",
                 evidence={"discarded": share, "steps": look.steps, "rate": rate},
-                update=since(looks, wrong),
+                update=next(each.update for each in looks if wrong(each)),
+                persists=wrong(looks[-1]),
                 prescriptions=(Prescription("truncation", {"length": longer}),),
                 confidence=confidence(looks, wrong),
             )

@@ -44,7 +44,7 @@ from torch import Tensor, nn
 
 from bptt.rules._evidence import Evidence, Look
 from bptt.rules._example import Example, Reader, example
-from bptt.rules._rule import Finding, Options
+from bptt.rules._rule import Finding, Options, Prescription
 from bptt.rules._words import confidence, percent, since
 
 OPTIONS: Options = {"share": 0.02, "samples": 0.9}
@@ -102,6 +102,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                     "samples": look.bearing_samples,
                 },
                 update=since(looks, wrong),
+                prescriptions=(Prescription("last_valid"),),
                 confidence=confidence(looks, wrong),
             )
         )
