@@ -168,6 +168,22 @@ def test_states_that_are_not_finite_are_nan_and_no_product_crosses_them() -> Non
         site.product(0, 8)
 
 
+class OwnCell(nn.Module):
+    """A cell whose Jacobian nobody knows."""
+
+    bptt_state = {"h": 0}  # noqa: RUF012
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """One step."""
+        return torch.tanh(h)
+
+
+def test_a_cell_of_the_users_own_is_named() -> None:
+    for measure in (bptt.spectrum, bptt.lyapunov):
+        with pytest.raises(bptt.NoRecurrenceError, match="OwnCell in OwnCell is a cell of your own"):
+            measure(OwnCell(), torch.zeros(2, 3))
+
+
 def test_bad_input_is_named() -> None:
     rnn, x = nn.RNN(3, 4), torch.randn(5, 2, 3)
     with pytest.raises(bptt.NoRecurrenceError, match="no recurrent module was called in Linear"):

@@ -31,12 +31,23 @@ def trajectories(model: nn.Module, x: Any, lengths: Tensor | None = None) -> lis
     with torch.no_grad(), _untouched(model), _recording(model, lengths) as calls:
         _call(model, x)
     if not calls:
-        raise NoRecurrenceError(
-            f"no recurrent module was called in {type(model).__name__}: expected nn.RNN, nn.GRU, nn.LSTM or their cells"
-        )
+        raise NoRecurrenceError(_nothing(model))
     return [
         _chain(call) for call in calls if call.previous is None or call.previous.next is not call
     ]
+
+
+def _nothing(model: nn.Module) -> str:
+    own = sorted({type(m).__name__ for m in model.modules() if hasattr(m, "bptt_state")})
+    if own:
+        return (
+            f"{', '.join(own)} in {type(model).__name__} is a cell of your own: its step Jacobians are not known here, "
+            "only those of nn.RNN, nn.GRU, nn.LSTM and their cells; bptt.measure gives its gradients and credit curve"
+        )
+    return (
+        f"no recurrent module was called in {type(model).__name__}: expected nn.RNN, nn.GRU, nn.LSTM or their cells; "
+        "of loops written by hand bptt.measure gives gradients and credit curve"
+    )
 
 
 @contextmanager
