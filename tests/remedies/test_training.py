@@ -295,11 +295,12 @@ def test_a_layer_that_was_told_the_wrong_order_reads_the_right_one() -> None:
 # keep_state, keep_output
 
 
-def loop(cell: nn.Module, cut: Callable[[Tensor], Tensor], steps: int = 6) -> None:
+def loop(cell: nn.Module, cut: Callable[[Tensor], Tensor], second: bool = False) -> None:
     h = torch.zeros(2, 4)
     torch.manual_seed(5)
-    for x in torch.randn(steps, 2, 3):
+    for x in torch.randn(6, 2, 3):
         h = cell(x, cut(h))
+        h = h[1] if second else h
     h.square().sum().backward()
 
 
@@ -387,6 +388,26 @@ def test_a_line_that_cuts_a_loop_by_hand_no_longer_does_from_the_second_pass_on(
     change.undo()
     cut(x).sum().backward()
     assert not torch.allclose(grads(cut)["back.weight"], grads(whole)["back.weight"])
+
+
+def test_a_model_that_makes_one_step_a_call_is_given_its_own_state() -> None:
+    class Step(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Linear(7, 4)
+
+        def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+            h = torch.tanh(self.mix(torch.cat([x, h], 1)))
+            return h.sum(1), h
+
+    model = Step()
+    loop(model, lambda h: h, second=True)
+    wanted = grads(model)
+    model.zero_grad()
+    change = keep_state(model)
+    loop(model, WAYS["data"], second=True)
+    same(grads(model), wanted)
+    change.undo()
 
 
 def test_features_that_were_detached_train_their_recurrence() -> None:

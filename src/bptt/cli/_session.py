@@ -75,6 +75,7 @@ class Session:
                 self.log.count(monitor.updates, monitor.spent)
             if self._repairer is not None:
                 self.log.run["repairs"] = self._repairer.as_dicts()
+                self.log.tally.verdict = self._repairer.unrepaired(self.log.tally.verdict)
             self.log.run["sentence"] = self._sentence()
             self.log.end(state, code, fault=self._fault)
         with self._guard(), contextlib.suppress(OSError, ValueError):

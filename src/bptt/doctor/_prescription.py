@@ -19,7 +19,7 @@ from bptt.rules import Finding
 BESIDES: dict[str, tuple[str, ...]] = {
     "OP502": ("keep_output",),
     "SA302": ("scale_input",),
-    "NF601": ("skip_non_finite", "learning_rate"),
+    "NF601": ("finite_input", "skip_non_finite", "learning_rate"),
     "NF603": ("skip_non_finite",),
 }
 """Remedies that cure some of what a rule finds, though not its own bad model, and so are not in their `CURES`."""

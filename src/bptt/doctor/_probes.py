@@ -42,7 +42,7 @@ class Probes:
         self.recorder, self.schedule, self.bounds = recorder, schedule, bounds
         self.flow: Flow | None = None
         self.count = 0
-        self.seen = self.recording = self._partial = False
+        self.seen = self.recording = self._partial = self._asked = False
         self.judge: Callable[[], None] = lambda: None
         self.kept: Callable[[Flow], None] = lambda flow: None
         self._case, self._log, self._spent = case, log, spent
@@ -54,6 +54,8 @@ class Probes:
 
     def due(self) -> bool:
         """Whether the update that is about to begin is probed: a milestone, or as the budget allows."""
+        if self._asked:
+            return True
         number, elapsed = self.bounds.current, self._log.elapsed
         if self.schedule.budget > 0 and number in MILESTONES:
             return number != self._number and self.schedule.forced(
@@ -64,6 +66,10 @@ class Probes:
         # What was spent never shrinks, so until then there is nothing to ask.
         self._not_before = elapsed + self.schedule.wait(self._spent(), self.count, elapsed)
         return elapsed >= self._not_before and not self.over_budget()
+
+    def ask(self) -> None:
+        """Probe the next update, whatever the budget says: somebody has changed something and wants to see it."""
+        self._asked = True
 
     def over_budget(self) -> bool:
         """Whether more was spent than the budget allows by now."""
@@ -143,7 +149,7 @@ class Probes:
                 self._keep(flow)
 
     def _keep(self, flow: Flow) -> None:
-        self.flow = flow
+        self.flow, self._asked = flow, False
         self.count += 1
         bounds = self.bounds
         self._number = bounds.current if bounds.stepped else max(bounds.current - 1, 1)

@@ -14,6 +14,7 @@ from rich.text import Text
 from bptt.doctor import Tally
 from bptt.report._findings import findings
 from bptt.report._plot import axis, draw
+from bptt.report._repairs import repairs
 
 PLOTTED = 6
 """Sites that get a plot each; more of them get a table."""
@@ -60,6 +61,7 @@ def show(run: Digest, tally: Tally, out: Console, folder: str | None = None) -> 
     if run.get("sentence"):
         lines += ["", f"bptt: {run['sentence']}"]
     lines += findings(tally.verdict)
+    lines += repairs(run.get("repairs") or (), tally.verdict)
     if len(tally.sites) > PLOTTED:
         lines += ["", *_table(tally)]
     else:

@@ -32,8 +32,8 @@ def keep_state(model: nn.Module, *, optimizer: Optimizer | None = None, site: st
     """Let the gradient through where a state is handed on by value: `h̃_{t-1} = stop(h_{t-1})` becomes `h_{t-1}`.
 
     Two ways lead there. A recurrent module that is given, without gradient, the very values in which one of the
-    modules ended its last call is given that state itself, whatever took its gradient: `detach`, `.data`, NumPy. And a
-    line of the model's forward pass that detaches three times or more within one pass cuts a loop: from the next
+    modules ended its last call is given that state itself, whatever took its gradient: `detach`, `.data`, NumPy; so is
+    a model that makes one step a call and is given what it returned. And a line of the model's forward pass that detaches three times or more within one pass cuts a loop: from the next
     pass on it no longer does. States that a backward pass has been through stay cut, as truncated backpropagation
     means them to be. `counts["joined"]` tells how often a state was joined.
 
@@ -65,6 +65,8 @@ def keep_state(model: nn.Module, *, optimizer: Optimizer | None = None, site: st
             change.hook(module.register_forward_hook(states.keep))
         if type(model).forward is not nn.Module.forward and not _is_recurrent(model):
             around_forward(change, model, _Lines(change.counts).mode)
+            change.hook(model.register_forward_pre_hook(states.join_any, with_kwargs=True))
+            change.hook(model.register_forward_hook(states.keep_any))
         if optimizer is not None:
             change.hook(optimizer.register_step_post_hook(states.forget))
         change.then(states.forget)
@@ -123,6 +125,25 @@ class _States:
             return (args[0], state, *args[2:]), kwargs
         return args, {**kwargs, "hx": state}
 
+    def keep_any(self, module: nn.Module, args: Any, output: Any) -> None:
+        """After a call of a module of the user's own: all that it returned may be its state."""
+        parts = output if isinstance(output, tuple) else (output,)
+        live = tuple(p for p in parts if isinstance(p, Tensor) and p.requires_grad)
+        if live:
+            self.last[id(module)] = live
+            for each in live:
+                each.register_hook(self._passed)
+
+    def join_any(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        """Before one: any argument may be its state."""
+        if not self.last or not torch.is_grad_enabled():
+            return None
+        joined = tuple(self._own(each) for each in args)
+        named = {name: self._own(each) for name, each in kwargs.items()}
+        pairs = (*zip(joined, args, strict=True), *((named[n], kwargs[n]) for n in kwargs))
+        self.counts["joined"] += (changed := sum(a is not b for a, b in pairs))
+        return (joined, named) if changed else None
+
     def _own(self, part: Any) -> Any:
         """The state whose values these are; else what was given."""
         if not isinstance(part, Tensor) or part.requires_grad:
@@ -133,7 +154,9 @@ class _States:
                 return state
         return part
 
-    def _passed(self, grad: Tensor | None) -> None:  # None where this output had no part in the loss
+    def _passed(
+        self, grad: Tensor | None
+    ) -> None:  # None where this output had no part in the loss
         self.last = {}
 
     def forget(self, *_: Any) -> None:
