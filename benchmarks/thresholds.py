@@ -94,7 +94,11 @@ STATISTICS = (
         "TR403", "share of the gradient on padding", "share", {"share": 0}, ("padding_loss",)
     ),
     Statistic(
-        "OP501", "largest update / weight", "ratio", {"ratio": 1e-12, "single": 1e-12}, ("largest",)
+        "OP501",
+        "sustained update / weight",
+        "ratio",
+        {"ratio": 1e-12, "single": 1e-12},
+        ("sustained",),
     ),
     Statistic(
         "OP503",

@@ -206,3 +206,55 @@ def test_axes_are_told_apart_by_the_loader_and_by_what_the_loss_reads() -> None:
     one = {"steps": 16, "batch": 20, "bearing": 1 / 20, "bearing_samples": 1 / 20}
     assert ask("LA701", looks(one))
     assert not ask("LA701", looks({**one, "bearing_samples": 1.0}))
+
+
+def test_units_that_training_drove_to_their_ends_while_it_learned_are_advice() -> None:
+    for losses, first, last, severity in (
+        ([4.0, 3.0, 2.5, 2.0], 0.1, 0.45, "advice"),
+        ([4.0, 3.0, 2.5, 2.0], 0.1, 0.85, "warning"),
+        ([4.0, 4.0, 4.0, 4.0], 0.1, 0.45, "warning"),
+        ([4.0, 3.0, 2.5, 2.0], 0.42, 0.45, "warning"),
+        ([4.0, 3.0, 2.5, 2.0], 0.42, 0.85, "error"),
+    ):
+        fell = updates(loss=losses)
+        fell.looks = looks(
+            {"saturated": first}, {"saturated": last}, kind="rnn_tanh", steps=9
+        ).looks
+        assert [found.severity for found in ask("SA301", fell)] == [severity], (losses, first, last)
+
+
+def test_a_burn_in_is_advice_where_more_steps_follow_than_it_has() -> None:
+    lasting = {"log_credit": (0.0, -0.1, -0.2), "lags": 2, "cuts": 1}
+    for steps, quiet, severity in ((30, 10, "advice"), (10, 30, "error"), (1, 1, "error")):
+        (found,) = ask("TR401", looks({**lasting, "steps": steps, "quiet": quiet}))
+        assert found.severity == severity
+
+
+def test_a_state_handed_on_is_no_fault_where_the_giver_gets_gradient_elsewhere() -> None:
+    given = looks({"steps": 1, "cuts": 1, "taker": "decoder"})
+    assert ask("TR401", given)[0].severity == "error"
+    given.weights = {"l0": Weights("l0", with_grad=1)}
+    assert not ask("TR401", given)
+
+
+def test_a_row_for_each_step_is_a_sample_for_each_step() -> None:
+    rows = {"steps": 24, "bearing": 1.0, "bearing_samples": 1.0}
+    assert ask("LA701", looks({**rows, "loss_rows": 24}))
+    assert not ask("LA701", looks({**rows, "loss_rows": 8}))
+    assert ask("LA701", looks({**rows, "shifted": (8, 24)}))
+    assert not ask("LA701", looks({**rows, "shifted": (24, 8)}))
+
+
+def test_clipping_by_value_goes_on_where_only_its_call_was_heard() -> None:
+    some = [0.02] * 10 + [NAN] * 30
+    assert ask("EG203", updates(coefficient=some, clip=[1e-5] * 40, unclipped=[1.0] * 40))
+    stopped = [1e-5] * 10 + [NAN] * 30
+    assert not ask("EG203", updates(coefficient=some, clip=stopped, unclipped=[1.0] * 40))
+
+
+def test_truncation_is_told_where_most_looks_had_it() -> None:
+    flat, steep = (0.0, -0.1, -0.2, -0.3), (0.0, -3.0, -6.0, -9.0)
+    chunk = {"steps": 4, "lags": 3, "carried": True}
+    (found,) = ask("TR402", looks(*({**chunk, "log_credit": c} for c in (flat, flat, steep))))
+    assert (found.update, found.persists) == (1, False)
+    assert not ask("TR402", looks(*({**chunk, "log_credit": c} for c in (flat, steep, steep))))

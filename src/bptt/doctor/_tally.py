@@ -1,6 +1,7 @@
 """What the probes of a run have shown so far: the records of `flow.jsonl`, folded."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,9 @@ class Tally:
     def __init__(self) -> None:
         self.sites: dict[str, dict[str, Any]] = {}  # latest digest of each site, "update" added
         self.first: dict[str, dict[str, Any]] = {}  # the first one
-        self.notes: list[dict[str, str]] = []  # {"subject", "reason"}, each once
+        self.notes: list[
+            dict[str, str]
+        ] = []  # {"subject", "reason"}, each once, with the first probe's numbers
         self.verdict: list[dict[str, Any]] = []  # findings as `findings.json` holds them
         self.probes = 0
 
@@ -36,7 +39,7 @@ class Tally:
             self.sites[name] = entry
             self.first.setdefault(name, entry)
         for note in record.get("notes") or ():
-            if note not in self.notes:
+            if all(_sense(note) != _sense(known) for known in self.notes):
                 self.notes.append(dict(note))
         self.probes += bool(sites)
 
@@ -55,6 +58,16 @@ class Tally:
                 *([{"subject": script, "reason": sentence}] if sentence else []),
             ],
         }
+
+
+def _sense(note: Mapping[str, str]) -> tuple[str, str]:
+    """A note without its numbers, which differ from probe to probe where it says the same.
+
+    Example:
+        >>> _sense({"subject": "l0", "reason": "gradients of 3 of 16 samples"})
+        ('l0', 'gradients of # of # samples')
+    """
+    return note["subject"], re.sub(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?", "#", note["reason"])
 
 
 def finite(value: Any) -> Any:

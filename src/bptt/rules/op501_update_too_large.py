@@ -83,7 +83,12 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             message=f"updates change the recurrent weights by up to {largest:.2g} times their own size "
             f"(usual here {usual:.2g}, healthy 0.0001 to 0.01), first at update {first + 1}. "
             f"Lower the learning rate, {lr:g} at present, to about {proposed:g}.",
-            evidence={"largest": largest, "usual": usual, "lr": lr},
+            evidence={
+                "largest": largest,
+                "sustained": max(windows, default=0.0),
+                "usual": usual,
+                "lr": lr,
+            },
             update=first + 1,
             prescriptions=(
                 Prescription("learning_rate", {"lr": proposed}),
