@@ -75,6 +75,13 @@ def test_a_run_that_goes_on_is_refused(tmp_path: Path) -> None:
     RunFolder(tmp_path / "a").close()
 
 
+def test_a_run_that_has_only_begun_is_refused(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path / "a")
+    with pytest.raises(RunFolderError, match="another run is writing"):
+        RunFolder(tmp_path / "a")
+    first.close()
+
+
 def test_a_line_cut_short_by_a_kill_is_skipped(tmp_path: Path) -> None:
     finished(tmp_path / "a")
     flow = tmp_path / "a" / "flow.jsonl"

@@ -76,11 +76,11 @@ class RunFolder:
     def _claim(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
+        if self.in_use(self.path):  # it may not have come to its first update yet
+            raise RunFolderError(
+                f"another run is writing to {self.path}; name another folder with --out DIR"
+            )
         if (self.path / RUN).is_file():
-            if self.in_use(self.path):
-                raise RunFolderError(
-                    f"another run is writing to {self.path}; name another folder with --out DIR"
-                )
             self._move_aside()
         elif any(self.path.iterdir()):
             raise RunFolderError(
