@@ -275,7 +275,9 @@ def test_the_cure_silences_its_rule(name: str, code: str) -> None:
     written = [p.args for p in untreated(code).prescriptions if p.remedy == name]
     args = {**told(REMEDIES[name]), **(written[0] if written else {})}
     found, example = run(code, name, args)
-    assert found == []
+    # Where the rule was an error or a warning, a remark may be left of it.
+    loud = untreated(code).severity != "advice"
+    assert [each for each in found if not (loud and each.severity == "advice")] == []
     assert all(math.isfinite(loss) for loss in example.losses) or code == "NF603"
 
 

@@ -67,7 +67,7 @@ LARGE = 10.0
 FASTER = (50.0, 5.0, 1.0)
 """Times the learning rate that OP501 names, tried in turn: it aims at a hundredth of the weights a step, which is where
 healthy runs end, not where they begin."""
-STRICTER = {"OP501": {"ratio": 0.15, "single": 1.0}}
+STRICTER = {"OP501": {"ratio": 0.15}}
 """Thresholds by which a repair is judged, where not to be found out is not enough."""
 BEGINNINGS_FIRST = ("EG201", "NF601", "SA301", "SA302")
 BOUNDS_FIRST = ("EG202", "EG203")
