@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from bptt.cli._sweep_options import sweep
+from bptt.cli._task_options import task
+
 app = typer.Typer(
     name="bptt",
     help="See how far back in time a recurrent network's gradient reaches, and what is wrong with it.",
@@ -87,7 +90,8 @@ def run(
     fix: Annotated[
         bool,
         typer.Option(
-            "--fix", help="Repair what is found as the script runs, and say everything that is done."
+            "--fix",
+            help="Repair what is found as the script runs, and say everything that is done.",
         ),
     ] = False,
     select: Select = None,
@@ -259,64 +263,7 @@ def bench(
     context.obj.append(chosen)
 
 
-@app.command()
-def task(
-    context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The task; without it, the list of them.")
-    ] = None,
-    length: Annotated[
-        str | None, typer.Option(metavar="N", help="Steps, or a range such as 50-200.")
-    ] = None,
-    cell: Annotated[
-        str | None, typer.Option(metavar="CELL", help="rnn, relu-rnn, gru or lstm.")
-    ] = None,
-    remedy: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REMEDY",
-            help="Such as chrono or 'chrono(lag=100)', applied before the first update; may be repeated.",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of weights and data.", min=0)] = 0,
-    updates: Annotated[
-        int | None, typer.Option(metavar="N", help="After how many to give up.", min=1)
-    ] = None,
-    paper: Annotated[
-        bool, typer.Option("--paper/--small", help="Published sizes, or small ones.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the run here as JSON.")
-    ] = None,
-    table: Annotated[
-        bool, typer.Option("--table", help="Measured beside published numbers, and leave.")
-    ] = False,
-) -> None:
-    """Train on a long-range task of the literature until it is solved.
-
-    Exits with 0 if it was solved, 1 if not, 2 if it could not be run.
-    """
-
-    def chosen() -> None:
-        from bptt.cli import _task
-
-        if table:
-            _task.published()
-        elif name is None:
-            _task.tasks()
-        else:
-            _task.task(
-                name,
-                length=length,
-                cell=cell,
-                remedies=remedy or [],
-                seed=seed,
-                updates=updates,
-                paper=paper,
-                out=out,
-            )
-
-    context.obj.append(chosen)
+app.command()(task)
 
 
 def _whole(what: str) -> Any:
@@ -328,7 +275,8 @@ def _number(what: str, metavar: str = "X") -> Any:
 
 
 Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="The folder of a training, or its model.safetensors.")
+    Path,
+    typer.Argument(metavar="MODEL", help="The folder of a training, or its model.safetensors."),
 ]
 Field = Annotated[
     str | None,
@@ -354,7 +302,9 @@ def train(
     ] = None,
     held_out: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Text to validate on; may be repeated.  [default: last tenth]"),
+        typer.Option(
+            metavar="FILE", help="Text to validate on; may be repeated.  [default: last tenth]"
+        ),
     ] = None,
     field: Field = None,
     tokens: Annotated[
@@ -384,9 +334,15 @@ def train(
     ] = None,
     lr: Annotated[float | None, _number("Learning rate.  [default: the cell's]")] = None,
     weight_decay: Annotated[float | None, _number("Of matrices.  [default: 0.01]")] = None,
-    clip: Annotated[float | None, _number("Largest gradient norm, 0 for any.  [default: 1]")] = None,
-    warmup: Annotated[int | None, _whole("Updates to the full learning rate.  [default: 100]")] = None,
-    updates: Annotated[int | None, _whole("Updates in all.  [default: by epochs or minutes]")] = None,
+    clip: Annotated[
+        float | None, _number("Largest gradient norm, 0 for any.  [default: 1]")
+    ] = None,
+    warmup: Annotated[
+        int | None, _whole("Updates to the full learning rate.  [default: 100]")
+    ] = None,
+    updates: Annotated[
+        int | None, _whole("Updates in all.  [default: by epochs or minutes]")
+    ] = None,
     epochs: Annotated[float | None, _number("Passes over the text.  [default: 4]")] = None,
     minutes: Annotated[float | None, _number("Time after which it ends.")] = None,
     validate_every: Annotated[int | None, _whole("Updates.  [default: 500]")] = None,
@@ -423,8 +379,35 @@ def train(
 
 
 _TOLD_TO_TRAIN = frozenset(
-    "field tokens vocabulary cell layers hidden embedding tie dropout weight_drop batch length optimizer lr "
-    "weight_decay clip warmup updates epochs minutes validate_every save_every patience budget seed backend bf16".split()
+    [
+        "field",
+        "tokens",
+        "vocabulary",
+        "cell",
+        "layers",
+        "hidden",
+        "embedding",
+        "tie",
+        "dropout",
+        "weight_drop",
+        "batch",
+        "length",
+        "optimizer",
+        "lr",
+        "weight_decay",
+        "clip",
+        "warmup",
+        "updates",
+        "epochs",
+        "minutes",
+        "validate_every",
+        "save_every",
+        "patience",
+        "budget",
+        "seed",
+        "backend",
+        "bf16",
+    ]
 )
 
 
@@ -479,6 +462,9 @@ def sample(
         sample(model, prompt=prompt, length=length, temperature=temperature, top_p=top_p, seed=seed)
 
     context.obj.append(chosen)
+
+
+app.command()(sweep)
 
 
 def main(argv: list[str] | None = None) -> None:
