@@ -151,7 +151,7 @@ def test_going_back_repeats_the_same_updates_bit_for_bit() -> None:
 
 def test_only_sane_states_are_kept_and_settings_stay() -> None:
     model, optimizer, update = state()
-    kept = LastGood(share=1e9)
+    kept, good = LastGood(share=1e9), list[Tensor]()
     for number, loss in enumerate([1.0, 1.2, 0.9, 1.0, 1.1, 50.0, math.nan], start=1):
         kept.before(optimizer, number, loss)
         if number == 5:
