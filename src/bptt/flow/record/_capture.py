@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from bptt._errors import UnmeasurableError
@@ -24,7 +25,7 @@ def capture(
     copies: dict[int, Any],
 ) -> Call:
     """Write one call down. `copies` holds the weights' copies of this update, one for each module."""
-    x = args[0] if args else kwargs["input"]
+    x = _vectors(args[0] if args else kwargs["input"], kwargs.get("embedding"))
     hx = _given_state(args, kwargs)
     _check_shapes(module, kind, hx, output)
     weights = _weights(module, copies)
@@ -37,6 +38,15 @@ def capture(
     if torch.is_autocast_enabled(device):
         call.autocast = torch.get_autocast_dtype(device)
     return call
+
+
+def _vectors(x: Any, embedding: Tensor | None) -> Any:
+    """The input as vectors: a layer of bptt.nn may have been given symbols' numbers, and looked them up itself."""
+    if embedding is None:
+        return x
+    if isinstance(x, PackedSequence):
+        return x._replace(data=F.embedding(x.data, embedding.detach()))
+    return F.embedding(x, embedding.detach())
 
 
 def _check_shapes(module: nn.Module, kind: str, hx: Any, output: Any) -> None:
@@ -82,7 +92,10 @@ def _weights(module: nn.Module, copies: dict[int, Any]) -> list[Weights]:
     """Copies of the tensors that the kernel used, made anew only when they have changed."""
     flat: list[Any]
     if isinstance(module, nn.RNNBase):
-        flat = [w for w in module._flat_weights if w is not None]
+        # By name first: functional_call puts other tensors under the names, and not into the list.
+        own, names = module._parameters, module._flat_weights_names
+        flat = [own.get(n, w) for n, w in zip(names, module._flat_weights, strict=True)]
+        flat = [w for w in flat if w is not None]
         each = len(flat) // (module.num_layers * (2 if module.bidirectional else 1))
         groups = [flat[n : n + each] for n in range(0, len(flat), each)]
         bias, projected = module.bias, module.proj_size > 0

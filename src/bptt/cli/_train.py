@@ -1,0 +1,55 @@
+"""`bptt train`: a language model on text, from the first time or from where it was stopped."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from bptt._errors import BpttError
+from bptt.doctor import default_folder
+
+UNUSABLE = 2
+SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
+
+
+def train(files: list[Path], out: Path | None, resume: Path | None, told: dict[str, Any]) -> None:
+    """Train; exit code 2 with a sentence if it cannot be, 130 or 143 if it was stopped from outside."""
+    try:
+        result = _trained(files, out, resume, told)
+    except BpttError as error:
+        print(f"bptt: {error}", file=sys.stderr)
+        raise SystemExit(UNUSABLE) from None
+    if result.stopped:
+        raise SystemExit(SIGNALS[result.reason])
+    print(
+        f"{result.updates:,} updates; the best model has {result.bits:.4f} bits per character on the text held out · "
+        f"{result.folder}"
+    )
+
+
+def _trained(files: list[Path], out: Path | None, resume: Path | None, told: dict[str, Any]) -> Any:
+    from bptt.lm import Config, LmError, resumed
+    from bptt.lm import train as run
+
+    bar = sys.stderr.isatty()
+    if resume is None:
+        given = {name: value for name, value in told.items() if value is not None}
+        given |= {"files": tuple(map(str, files))}
+        stem = files[0].stem if files else "sotu"
+        return run(Config(**given), out or default_folder(stem), say=_say, bar=bar)
+    fixed = [name for name, value in told.items() if value is not None and name not in LATER]
+    if files or out is not None or fixed:
+        what = "a text" if files else "--out" if out else f"--{fixed[0].replace('_', '-')}"
+        raise LmError(
+            f"{what} was given with --resume, which goes on with what the run was started with; of its settings only "
+            f"{', '.join('--' + name.replace('_', '-') for name in LATER)} may change"
+        )
+    changed = {name: told.get(name) for name in LATER}
+    return run(resumed(resume, **changed), resume, resume=True, say=_say, bar=bar)
+
+
+LATER = ("updates", "minutes", "validate_every", "save_every", "patience", "budget")
+"""Settings that may change when a run is resumed."""
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

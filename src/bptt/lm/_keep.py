@@ -1,0 +1,145 @@
+"""What a training leaves in its folder: checkpoints to go on from, and the model to use.
+
+| file | holds |
+|---|---|
+| `config.json` | the settings |
+| `tokens/` | the text as symbols |
+| `last.ckpt` | weights, optimizer, carried states, position, progress: all that a resumed run needs |
+| `model.safetensors` | the weights with the fewest bits per character yet; settings and vocabulary in its header |
+| `log.jsonl` | a line a validation |
+| `run.json`, `flow.jsonl`, `findings.json` | what the monitor saw |
+
+Nothing that is read can run code: checkpoints are loaded with `weights_only`, safetensors and JSON hold data.
+"""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from bptt.lm._config import Config, LmError
+from bptt.lm._files import write
+from bptt.lm._model import LanguageModel
+from bptt.lm._vocabulary import Vocabulary, from_dict
+
+CONFIG, TOKENS, LAST, MODEL, LOG = (
+    "config.json",
+    "tokens",
+    "last.ckpt",
+    "model.safetensors",
+    "log.jsonl",
+)
+
+
+class Whole(CheckpointIO):
+    """Lightning's checkpoints, written beside the old one and then put in its place."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """One file."""
+        write(Path(path), lambda file: torch.save(checkpoint, file))
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Whatever was asked for, tensors and plain values only."""
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete it."""
+        Path(path).unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content.
+
+    Raises:
+        LmError: there is none, or it is damaged or of another program.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise LmError(
+            f"{path} cannot be read: {error.strerror or error}; a run can be resumed once it has saved a checkpoint"
+        ) from None
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
+        raise LmError(f"{path} is not a checkpoint ({str(error).splitlines()[0]})") from None
+    if not isinstance(content, dict) or not isinstance(content.get("bptt"), dict):
+        raise LmError(f"{path} is a checkpoint of another program; expected one of bptt train")
+    return content
+
+
+def check_fits(path: Path, content: dict[str, Any], config: Config, model: LanguageModel) -> None:
+    """That a checkpoint is one of this model.
+
+    Raises:
+        LmError: it is of another one; the message names the first difference.
+    """
+    saved = Config.read(content["bptt"]["config"], path)
+    for name in ("cell", "layers", "hidden", "inputs", "tie", "tokens", "batch", "optimizer"):
+        if getattr(saved, name) != getattr(config, name):
+            raise LmError(
+                f"{path} is a checkpoint of another model: its {name} is {getattr(saved, name)!r}, here it is "
+                f"{getattr(config, name)!r}"
+            )
+    own = {f"model.{name}": value.shape for name, value in model.state_dict().items()}
+    for name in sorted(own.keys() | content["state_dict"].keys()):
+        there = content["state_dict"].get(name)
+        if there is None or name not in own or there.shape != own[name]:
+            raise LmError(f"{path} is a checkpoint of another model: {name} differs")
+
+
+def export(path: Path, model: LanguageModel, vocabulary: Vocabulary, update: int) -> None:
+    """Write the weights, with all that is needed to use them."""
+    about = {
+        "version": 1,
+        "config": json.loads(model.config.to_json()),
+        "vocabulary": vocabulary.to_dict(),
+        "update": update,
+    }
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    if model.config.tie:
+        del weights["readout.weight"]  # the embedding's, and no file holds a tensor twice
+    write(path, lambda file: file.write(save(weights, {"bptt": json.dumps(about)})))
+
+
+def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
+    """A model that `bptt train` made, from its run folder or its file.
+
+    Raises:
+        LmError: there is none, or it is damaged or of another program.
+    """
+    path = Path(path)
+    path = path / MODEL if path.is_dir() else path
+    if not path.is_file():
+        raise LmError(f"{path} does not exist; give the folder of a training, or its {MODEL}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = (file.metadata() or {}).get("bptt")
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise LmError(f"{path} is not a model of bptt train ({error})") from None
+    if told is None:
+        raise LmError(f"{path} is a model of another program; expected one of bptt train")
+    try:
+        about = json.loads(told)
+        config = Config.read(json.dumps(about["config"]), path)
+        vocabulary = from_dict(about["vocabulary"], path)
+    except (ValueError, KeyError, TypeError) as error:
+        raise LmError(f"{path} is damaged ({error})") from None
+    model = LanguageModel(config, vocabulary.size)
+    if config.tie:
+        weights["readout.weight"] = weights.get("embedding.weight", torch.empty(0))
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise LmError(f"{path} is damaged: {str(error).splitlines()[1].strip()}") from None
+    return model.eval(), vocabulary
