@@ -1,6 +1,6 @@
-"""Every table on docs/papers.md, from the files of benchmarks/results.
+"""Every table on docs/papers.md and docs/sweeps.md, from the files of benchmarks/results.
 
-    python docs/papers.py           writes the tables into the page
+    python docs/papers.py           writes the tables into the pages
     python docs/papers.py --check   says which differ
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
@@ -18,7 +18,7 @@ from typing import Any
 from bptt.tasks import Variant, entry
 from bptt.tasks._compare import differences, variant_of
 
-PAGE = Path(__file__).parent / "papers.md"
+PAGES = tuple(Path(__file__).parent / name for name in ("papers.md", "sweeps.md"))
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 BLOCK = re.compile(r"(?P<head><!-- table: (?P<name>\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -112,7 +112,21 @@ def copy() -> str:
     return measured("copy", paper)
 
 
-TABLES = {"figure4": figure4, "order": order, "copy": copy}
+def phase() -> str:
+    """How far the gradient reaches, a column a cell."""
+    found: dict[str, dict[str, str]] = {}
+    for row in saved("phase"):
+        point, result = json.loads(row["key"]), row["result"]
+        chrono = point["remedy"] != "none"
+        name = f"{point['cell']}, {point['remedy']}" if chrono else point["cell"]
+        horizon, longest = result["horizon"], max(point["lags"])
+        reached = "all" if horizon == longest else f"{horizon}"
+        found.setdefault(f"{point['radius']:g}", {})[name] = reached
+    heads = list(next(iter(found.values()), {}))
+    return table(("radius", *heads), [[radius, *row.values()] for radius, row in found.items()])
+
+
+TABLES = {"figure4": figure4, "order": order, "copy": copy, "phase": phase}
 
 
 def rewritten(text: str) -> str:
@@ -121,13 +135,14 @@ def rewritten(text: str) -> str:
 
 
 def main() -> None:
-    """Write the page, or compare."""
-    text = PAGE.read_text(encoding="utf-8")
-    fresh = rewritten(text)
-    if "--check" not in sys.argv:
-        PAGE.write_text(fresh, encoding="utf-8")
-    elif fresh != text:
-        sys.exit(f"{PAGE.name}: not as measured; run python docs/papers.py")
+    """Write the pages, or compare."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        fresh = rewritten(text)
+        if "--check" not in sys.argv:
+            page.write_text(fresh, encoding="utf-8")
+        elif fresh != text:
+            sys.exit(f"{page.name}: not as measured; run python docs/papers.py")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def test_a_point_is_what_measure_says() -> None:
     spectral_radius(layer, radius=0.8)
     x = torch.randn(8, 16, 8, dtype=torch.float64)
     reader = torch.randn(6, dtype=torch.float64)
-    site = bptt.measure(layer, x, loss=lambda out: (out[0][-1] @ reader).square().mean())["l0"]
+    site = bptt.measure(layer, x, loss=lambda out: (out[0][-1] @ reader).mean())["l0"]
     assert site.credit is not None
     assert found["horizon"] == site.horizon
     for lag, log in zip((2, 7), found["log10_left"], strict=True):
@@ -113,6 +113,17 @@ def test_a_linear_recurrence_loses_what_its_radius_says() -> None:
     # Units that are off take their share, so a step keeps half or less, and never more.
     assert near <= math.log10(0.5) + 1e-6
     assert far <= 2 * math.log10(0.5) + 1e-6
+
+
+def test_what_leaves_the_numbers_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A state of the size of 2 ** 1,100 is no number of float64."""
+    told = {"cells": ["relu-rnn"], "radii": ["4"]}
+    assert swept(tmp_path, **told, lags=["2,1100"], hidden=64) == 0
+    said = capsys.readouterr().out
+    assert "radius 4 · seed 0: its states overflowed" in said
+    assert (tmp_path / "table.txt").read_text(encoding="utf-8").split()[-3:] == [*("-", "-", "-")]
 
 
 def test_random_numbers_and_threads_are_left_alone() -> None:
@@ -297,7 +308,7 @@ def test_tables_take_seeds_together() -> None:
     assert table.splitlines()[1].split() == ["rnn", "none", "1", "3", "1.0e-02"]
     runs[0]["log10_left"] = [None]
     table = _table.reach_table(list(zip(points, runs, strict=True)))
-    assert table.splitlines()[1].endswith("0 or inf")
+    assert table.splitlines()[1].endswith(" -")
     tasks = _command.grid(cells=["gru"], tasks=["adding"], seeds=2)
     ends = [{"solved": 700, "errors": 0.004}, {"solved": None, "errors": 0.25}]
     table = _table.task_table(list(zip(tasks, ends, strict=True)))

@@ -54,7 +54,7 @@ def rows() -> dict[str, dict[str, Any]]:
 
 
 def test_the_tables_are_the_measured_ones(papers: ModuleType) -> None:
-    text = papers.PAGE.read_text(encoding="utf-8")
+    text = "".join(page.read_text(encoding="utf-8") for page in papers.PAGES)
     assert {block["name"] for block in papers.BLOCK.finditer(text)} == set(papers.TABLES)
     assert papers.rewritten(text) == text
 
@@ -62,7 +62,7 @@ def test_the_tables_are_the_measured_ones(papers: ModuleType) -> None:
 def test_a_changed_number_would_be_seen(
     papers: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = papers.PAGE.read_text(encoding="utf-8")
+    text = papers.PAGES[0].read_text(encoding="utf-8")
     changed = papers.saved("figure4")
     changed[0]["0"]["factor"] += 0.01
     monkeypatch.setattr(papers, "saved", lambda _: changed)
@@ -79,6 +79,21 @@ def test_the_picture_shows_the_measured_curves(
     rows["uRNN"]["0"]["log10"][0] += 1
     assert drawn != pictures.digest(list(rows.values()))
     rows["uRNN"]["0"]["log10"][0] -= 1
+
+
+def test_the_phase_diagram_is_of_the_measured_numbers() -> None:
+    pictures, phase = loaded("benchmarks/_pictures.py"), loaded("benchmarks/phase.py")
+    path = BENCHMARKS / "results" / "phase.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    assert pictures.drawn_from(phase.PICTURE) == pictures.digest(rows)
+    assert [row["key"] for row in rows] == [point.key for point in phase.points()]
+    reach = {(p.cell, p.remedy, p.radius): r["horizon"] for p, r in phase.results(rows)}
+    # What docs/sweeps.md says of it.
+    assert reach["rnn", "none", 1.0] < 100 < reach["rnn", "none", 1.3] < 1000
+    assert reach["rnn", "none", 2.0] == reach["relu-rnn", "none", 1.6] == 1000
+    assert reach["relu-rnn", "none", 1.3] < 100
+    assert max(reach[cell, "none", r] for cell in ("gru", "lstm") for r in (0.3, 1.0, 2.0)) < 100
+    assert min(n for (_, remedy, _), n in reach.items() if remedy == "chrono") > 300
 
 
 def test_the_sentences_hold(rows: dict[str, dict[str, Any]]) -> None:

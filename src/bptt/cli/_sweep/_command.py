@@ -173,6 +173,8 @@ def told(point: Point, result: dict[str, Any]) -> str:
     """A point's result in a few words."""
     if "refused" in result:
         return f"left out: {result['refused']}"
+    if not point.task and result["horizon"] is None:
+        return "its states overflowed"
     if not point.task:
         return f"reaches {result['horizon']} of {max(point.lags)} steps"
     if result["solved"] is not None:

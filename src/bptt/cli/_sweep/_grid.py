@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import bptt
 from bptt._errors import BpttError
@@ -103,9 +103,10 @@ def evaluated(point: Point) -> dict[str, Any]:
 
 
 def measured(point: Point) -> dict[str, Any]:
-    """Reach of a fresh layer: inputs N(0, 1), a loss that reads the last step, float64; `T = largest lag + 1`.
+    """Reach of a fresh layer: inputs N(0, 1), a random linear loss of the last state, float64; `T = largest lag + 1`.
 
-    `left` is the credit curve at each lag: the share of a gradient that is still there. No training, seconds a point.
+    `log10_left` is the logarithm of the credit curve at each lag: of the share of a gradient that is still there.
+    Where a state overflowed on its way, `horizon` is None. No training, a second a point.
     """
     T = max(point.lags) + 1
     torch.manual_seed(point.seed)
@@ -113,7 +114,15 @@ def measured(point: Point) -> dict[str, Any]:
     apply(point, layer, None, max(point.lags))
     x = torch.randn(T, BATCH, INPUTS, dtype=torch.float64)
     reader = torch.randn(layer.hidden_size, dtype=torch.float64)
-    flow = bptt.measure(layer, x, loss=lambda out: (out[0][-1] @ reader).square().mean())
+    finite: list[Tensor] = []
+
+    def loss(out: tuple[Tensor, Any]) -> Tensor:
+        finite.append(out[0].isfinite().all())
+        return (out[0][-1] @ reader).mean()
+
+    flow = bptt.measure(layer, x, loss=loss)
+    if not finite[0]:
+        return {"horizon": None, "rate": None, "log10_left": [None] * len(point.lags)}
     site = flow["l0"]
     if site.log_credit is None:
         raise BpttError(f"no credit was measured: {'; '.join(map(str, flow.notes))}")
@@ -121,7 +130,7 @@ def measured(point: Point) -> dict[str, Any]:
     return {
         "horizon": site.horizon,
         "rate": site.rate,
-        # Infinite logarithms, of a gradient that became exactly 0 or left the numbers, are no JSON.
+        # The infinite logarithm of a gradient that became exactly 0 is no JSON.
         "log10_left": [round(v, 6) if math.isfinite(v) else None for v in logs],
     }
 

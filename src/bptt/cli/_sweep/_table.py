@@ -1,6 +1,7 @@
 """What came of a sweep as lines of text and as heat maps; seeds of one set-up together."""
 
 from collections.abc import Callable, Sequence
+from math import floor
 from statistics import mean, median
 from typing import Any
 
@@ -42,9 +43,28 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def left(group: Group, n: int) -> float | None:
-    """Mean of the logarithms at lag n over the seeds; None where a gradient was 0 or infinite."""
+    """Mean of the logarithms at lag n over the seeds; None where a gradient was 0 or a state overflowed."""
     logs = [result["log10_left"][n] for result in group]
     return None if None in logs else mean(logs)
+
+
+def shortened(log: float) -> str:
+    """At most four or five characters: one decimal up to 10, none beyond."""
+    return f"{log:.1f}" if abs(log) < 9.95 else f"{log:.0f}"
+
+
+def scientific(log: float) -> str:
+    """`1.0e-02` for -2; also where the number itself is too small or too large for a float.
+
+    Example:
+        >>> scientific(-2.0), scientific(-400.5)
+        ('1.0e-02', '3.2e-401')
+    """
+    exponent = floor(log)
+    digits = f"{10 ** (log - exponent):.1f}"
+    if digits == "10.0":
+        digits, exponent = "1.0", exponent + 1
+    return f"{digits}e{exponent:+03d}"
 
 
 def reach_table(results: Results) -> str:
@@ -53,8 +73,9 @@ def reach_table(results: Results) -> str:
     rows = []
     for (cell, remedy, radius), group in grouped(results, setup).items():
         logs = [left(group, n) for n in range(len(lags))]
-        shown = ["0 or inf" if log is None else f"{10**log:.1e}" for log in logs]
-        horizon = f"{median(result['horizon'] for result in group):g}"
+        shown = ["-" if log is None else scientific(log) for log in logs]
+        reached = [result["horizon"] for result in group if result["horizon"] is not None]
+        horizon = f"{median(reached):g}" if reached else "-"
         rows.append([cell, remedy, radius, horizon, *shown])
     return columns(["cell", "remedy", "radius", "reaches", *(f"at {lag}" for lag in lags)], rows)
 
@@ -68,7 +89,7 @@ def reach_map(results: Results, note: str = "") -> str:
         mine.sort(key=lambda each: -(each[0].radius or 0.0))
         groups = grouped(mine, lambda p: setup(p)[2])
         values = [[left(group, n) for n in range(len(lags))] for group in groups.values()]
-        words = [["0 or ∞" if v is None else f"{v:.1f}" for v in row] for row in values]
+        words = [["-" if v is None else shortened(v) for v in row] for row in values]
         title = cell if remedy == "none" else f"{cell}, {remedy}"
         panels.append(Panel(title, list(groups), [str(lag) for lag in lags], values, words))
     return svg(panels, LEFT, "lag, steps", "radius", note=note) if panels else ""
