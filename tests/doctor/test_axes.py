@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
 from torch.nn.functional import cross_entropy, mse_loss
 
 from bptt.doctor import Monitor
@@ -97,6 +98,16 @@ def test_a_fixed_matrix_is_found_and_a_buffer_is_meant() -> None:
     loops = Loops()
     loops.look([looped(holder.get_buffer("A"), inlet).grad_fn], [])
     assert loops.facts(Names()) == {}
+
+
+def test_tensors_without_numbers_lie_about() -> None:
+    inlet, fixed = nn.Linear(2, 6), torch.randn(6, 6)
+    with FakeTensorMode():
+        fake = torch.empty(6, 6)
+    loops = Loops()
+    loops.look([looped(fixed, inlet).grad_fn], [])
+    assert len(loops.facts(Names())) == 1
+    assert type(fake) is not Tensor
 
 
 def codes(model: nn.Module, optimizer: torch.optim.Optimizer, updates: int = 4) -> list[str]:

@@ -168,22 +168,27 @@ def _alive(keys: set[tuple[int, int]]) -> list[Tensor]:
         for buffer in thing.__dict__["_buffers"].values()
         if buffer is not None
     }
-    meant = {
-        (b.data_ptr(), b.numel())
-        for b in things
-        if issubclass(type(b), Tensor) and id(b) in buffers
-    }
-    found: dict[tuple[int, int], Tensor] = {}
+    meant = {_place(thing) for thing in things if id(thing) in buffers}
+    wanted, found = keys - meant, dict[tuple[int, int], Tensor]()
     for thing in things:
-        if not issubclass(type(thing), Tensor) or thing.grad_fn is not None or thing.requires_grad:
+        # Only what the script itself can have made: compilers leave tensors without numbers lying about.
+        if type(thing) not in (Tensor, nn.Parameter) or thing.requires_grad:
             continue
-        if thing.layout != torch.strided or thing.is_meta:
-            continue
-        key = (thing.data_ptr(), thing.numel())
+        key = _place(thing)
         # A parameter before other names of the same numbers.
-        if key in keys - meant and (key not in found or isinstance(thing, nn.Parameter)):
+        if key in wanted and (key not in found or isinstance(thing, nn.Parameter)):
             found[key] = thing
     return list(found.values())
+
+
+def _place(tensor: Tensor) -> tuple[int, int] | None:
+    """Where its numbers are, and how many; None where it has none of its own."""
+    if tensor.layout != torch.strided or tensor.grad_fn is not None:
+        return None
+    try:
+        return tensor.data_ptr(), tensor.numel()
+    except RuntimeError:  # wrapped by a transformation of torch.func
+        return None
 
 
 def _operand(node: Any) -> Tensor | None:
