@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -11,6 +12,8 @@ from bptt._errors import BpttError
 
 Point = TypeVar("Point")
 LOCAL = "local"
+WAIT = 10.0
+"""Seconds within which a cluster's head has to answer at all."""
 MISSING = "Ray is not installed: pip install 'bptt[sweep]'"
 
 
@@ -47,6 +50,7 @@ def connected(address: str = LOCAL, cores: int | None = None) -> Iterator[Any]:
         raise BpttError(f"cores={cores}: expected {wrong}")
     if not installed():
         raise BpttError(MISSING)
+    _knock(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
@@ -67,6 +71,19 @@ def connected(address: str = LOCAL, cores: int | None = None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself would try for minutes, and print a line a second, where nobody answers."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), WAIT).close()
+    except (OSError, OverflowError) as error:
+        raise BpttError(
+            f"no Ray at {address}: {error}; expected the address of a running cluster, or {LOCAL}"
+        ) from error
 
 
 def each(
