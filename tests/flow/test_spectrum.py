@@ -180,7 +180,9 @@ class OwnCell(nn.Module):
 
 def test_a_cell_of_the_users_own_is_named() -> None:
     for measure in (bptt.spectrum, bptt.lyapunov):
-        with pytest.raises(bptt.NoRecurrenceError, match="OwnCell in OwnCell is a cell of your own"):
+        with pytest.raises(
+            bptt.NoRecurrenceError, match="OwnCell in OwnCell is a cell of your own"
+        ):
             measure(OwnCell(), torch.zeros(2, 3))
 
 
