@@ -1,5 +1,6 @@
 """`bptt train`: a language model on text, from the first time or from where it was stopped."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ def train(files: list[Path], out: Path | None, resume: Path | None, told: dict[s
         raise SystemExit(UNUSABLE) from None
     if result.stopped:
         raise SystemExit(SIGNALS[result.reason])
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes the first speaks
     print(
         f"{result.updates:,} updates; the best model has {result.bits:.4f} bits per character on the text held out · "
         f"{result.folder}"

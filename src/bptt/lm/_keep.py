@@ -14,6 +14,7 @@ Nothing that is read can run code: checkpoints are loaded with `weights_only`, s
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
+        if path.is_file():  # a file cut short fails in the reading
+            raise LmError(f"{path} is not a checkpoint ({error.strerror or error})") from None
         raise LmError(
             f"{path} cannot be read: {error.strerror or error}; a run can be resumed once it has saved a checkpoint"
         ) from None
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
-        raise LmError(f"{path} is not a checkpoint ({str(error).splitlines()[0]})") from None
+        reason = [*str(error).splitlines(), "it is empty"][0]
+        raise LmError(f"{path} is not a checkpoint ({reason})") from None
     if not isinstance(content, dict) or not isinstance(content.get("bptt"), dict):
         raise LmError(f"{path} is a checkpoint of another program; expected one of bptt train")
     return content
@@ -143,3 +147,21 @@ def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
     except RuntimeError as error:
         raise LmError(f"{path} is damaged: {str(error).splitlines()[1].strip()}") from None
     return model.eval(), vocabulary
+
+
+def resumed(folder: str | Path, **changed: Any) -> Config:
+    """The settings of a training in a folder; those given as other than None are changed.
+
+    Raises:
+        LmError: there is no training.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LmError(
+            f"{folder} has no training to resume: {path} cannot be read ({reason})"
+        ) from None
+    given = {name: value for name, value in changed.items() if value is not None}
+    return replace(Config.read(text, path), **given)

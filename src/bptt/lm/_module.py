@@ -194,16 +194,16 @@ class Training(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Add up over processes, and keep the point."""
         tally, progress = self.tally, self.progress
-        sums = [tally.nats, tally.symbols, tally.characters, tally.unknown]
+        training, many = progress.losses
+        sums = [tally.nats, tally.symbols, tally.characters, tally.unknown, training]
         if self.trainer.world_size > 1:
             shared = torch.tensor(sums, dtype=torch.float64, device=self.device)
             sums = self.trainer.strategy.reduce(shared, reduce_op="sum").tolist()  # pyright: ignore[reportAttributeAccessIssue]
-        tally = Tally(sums[0], *map(int, sums[1:]))
-        total, many = progress.losses
+        tally = Tally(sums[0], *map(int, sums[1:4]))
         point = Point(
             self.global_step,
             round(progress.seconds, 1),
-            total / max(many, 1),
+            sums[4] / max(many, 1) / self.trainer.world_size,
             tally.bits,
             tally.perplexity,
         )
@@ -252,8 +252,9 @@ class Training(L.LightningModule):
         padded = torch.cat(
             [own, own.new_zeros(*own.shape[:2], room - own.shape[2], own.shape[3])], 2
         )
-        every = self.all_gather(padded)
-        assert isinstance(every, Tensor)
+        each = [torch.empty_like(padded) for _ in range(W)]
+        torch.distributed.all_gather(each, padded)
+        every = torch.stack(each)
         return every.permute(1, 2, 3, 0, 4).flatten(2, 3)[:, :, :B]
 
 

@@ -4,7 +4,9 @@ The rendezvous is torchrun's, the exchange of gradients Lightning's. The group i
 the text is encoded once a machine while the others wait.
 """
 
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,3 +80,24 @@ def processes() -> Iterator[Place]:
     finally:
         if own and distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's hints put aside; its errors and those warnings stay that mean something here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for hint in (
+            ".*does not have many workers.*",  # the streams read less than the loop takes
+            ".*GPU available but not used.*",
+            ".*LeafSpec.*",  # between Lightning and torch
+        ):
+            warnings.filterwarnings("ignore", hint)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bptt.lm._config import Config, LmError
 from bptt.lm._files import write, write_text
 from bptt.lm._text import HELD_OUT_SHARE, Document, addresses, check, documents
-from bptt.lm._vocabulary import END, Ids, Vocabulary, build, dtype_of, from_dict
+from bptt.lm._vocabulary import END, Vocabulary, build, dtype_of, from_dict
 
 Ranges = NDArray[np.int64]
 """`[n, 2]`: positions `a … b-1` that are inputs of one document, or of a part of it."""
@@ -58,7 +58,7 @@ class Tokens:
     def __len__(self) -> int:
         return int(self.bounds[-1]) + 1
 
-    def read(self, start: int, count: int) -> Ids:
+    def read(self, start: int, count: int) -> NDArray[np.unsignedinteger]:
         """Symbols `start … start + count - 1`."""
         item = self._dtype.itemsize
         raw = os.pread(self._file, count * item, start * item)

@@ -1,11 +1,7 @@
 """A training from its settings to its result, in a folder from which it can be taken up again."""
 
-import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +24,7 @@ from bptt.lm._keep import (
     read_checkpoint,
 )
 from bptt.lm._module import Point, Training
-from bptt.lm._processes import Place, processes
+from bptt.lm._processes import Place, processes, quiet
 from bptt.lm._stream import Stream, head
 from bptt.lm._tokens import Tokens, encode, fingerprint, key_of, load
 
@@ -90,7 +86,7 @@ def train(
         (3, 'updates', [3])
     """
     folder = Path(out).absolute()
-    with processes() as place, _quiet():
+    with processes() as place, quiet():
         tell = say if place.first else lambda _: None
         if resume and not (folder / CONFIG).is_file():
             raise LmError(f"{folder} has no {CONFIG}, so it is no training to resume")
@@ -242,42 +238,3 @@ def describe(training: Training, tokens: Tokens) -> str:
         f"({config.tokens}) · {config.cell}, {config.layers} × {config.hidden} units, {weights:,} weights · "
         f"{config.batch} streams in chunks of {config.length}"
     )
-
-
-def resumed(folder: str | Path, **changed: Any) -> Config:
-    """The settings of a training in a folder; those given as other than None are changed.
-
-    Raises:
-        LmError: there is no training.
-    """
-    path = Path(folder) / CONFIG
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise LmError(
-            f"{folder} has no training to resume: {path} cannot be read ({reason})"
-        ) from None
-    given = {name: value for name, value in changed.items() if value is not None}
-    return replace(Config.read(text, path), **given)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's hints put aside; its errors and those warnings stay that mean something here."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        for hint in (
-            ".*does not have many workers.*",  # the streams read less than the loop takes
-            ".*GPU available but not used.*",
-            ".*LeafSpec.*",  # between Lightning and torch
-        ):
-            warnings.filterwarnings("ignore", hint)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

@@ -40,7 +40,7 @@ class Vocabulary(ABC):
         """The symbols of a block of text, without an end."""
 
     @abstractmethod
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[Any]) -> str:
         """The text of symbols; an end is left out, an unknown character is U+FFFD."""
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Bytes(Vocabulary):
         """UTF-8."""
         return np.frombuffer(text.encode(), np.uint8).astype(np.uint32)
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[Any]) -> str:
         """Bytes that are no UTF-8 become U+FFFD."""
         return bytes(n for n in ids if n != END).decode(errors="replace")
 
@@ -113,7 +113,7 @@ class Characters(Vocabulary):
         """One look-up a character."""
         return self._of[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[Any]) -> str:
         """One character a symbol."""
         return "".join("�" if n == 1 else self.characters[n - 2] for n in ids if n != END)
 
@@ -159,7 +159,7 @@ class Pairs(Vocabulary):
         """Longest merges first."""
         return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.uint32)
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[Any]) -> str:
         """Bytes that are no UTF-8 become U+FFFD."""
         return self._tokenizer.decode([int(n) for n in ids if n != END])
 

@@ -1,0 +1,88 @@
+"""Trains in a forked child, so that it can be killed; started as a program of its own, since it must fork before any
+thread of torch's is there. Reads a JSON on its standard input, prints one."""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bptt.lm import Config, train
+from bptt.lm._keep import read_checkpoint
+
+
+def child(config: Config, folder: Path, *, resume: bool) -> int:
+    """Its process id; it exits with 0 if the training came to its end, else 9."""
+    pid = os.fork()
+    if pid == 0:
+        code = 9
+        try:
+            train(config, folder, resume=resume, say=lambda line: None)
+            code = 0
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return pid
+
+
+def saved(folder: Path) -> int:
+    """The update of the last checkpoint, 0 if there is none."""
+    path = folder / "last.ckpt"
+    return int(read_checkpoint(path)["global_step"]) if path.exists() else 0
+
+
+def killed(config: Config, folder: Path, kills: int, seed: int) -> list[int]:
+    """Train, kill at random moments after a new checkpoint is there, go on; the updates gone on from."""
+    draw, at = random.Random(seed), list[int]()
+    while len(at) < kills:
+        before, began = saved(folder), time.monotonic()
+        pid = child(config, folder, resume=before > 0)
+        while saved(folder) <= before and time.monotonic() < began + 60:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                raise SystemExit("the training ended before it could be killed")
+            time.sleep(0.002)
+        time.sleep(draw.random() * 0.1)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        at.append(saved(folder))
+    status = os.waitpid(child(config, folder, resume=True), 0)[1]
+    if status:
+        raise SystemExit(f"the last resumption ended with status {status}")
+    return at
+
+
+def same(one: Any, other: Any) -> bool:
+    """Bit for bit, but for the clock."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        keys = (one.keys() | other.keys()) - {"seconds"}
+        return all(same(one.get(key), other.get(key)) for key in keys)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def main() -> None:
+    told = json.loads(sys.stdin.read())
+    torch.set_num_threads(1)
+    config, folder = Config.read(told["config"], "standard input"), Path(told["folder"])
+    status = os.waitpid(child(config, folder / "whole", resume=False), 0)[1]
+    assert status == 0, status
+    at = killed(config, folder / "killed", told["kills"], told["seed"])
+    whole, resumed = (read_checkpoint(folder / n / "last.ckpt") for n in ("whole", "killed"))
+    parts = ("state_dict", "optimizer_states", "bptt", "global_step")
+    print(
+        json.dumps({"at": at, "same": {part: same(whole[part], resumed[part]) for part in parts}})
+    )
+
+
+if __name__ == "__main__":
+    main()
