@@ -77,6 +77,30 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(tmp_path: Path) 
     assert 0 < found["at"][0] <= found["at"][1] <= found["at"][2] < 240
 
 
+def test_two_processes_are_one(tmp_path: Path) -> None:
+    """An odd number of lanes, dropout, and documents that end: what processes could get wrong between them."""
+    told: dict[str, Any] = {"dropout": 0.1, "weight_drop": 0.1, "batch": 7, "updates": 50}
+    config = small(tmp_path, **told, save_every=10, validate_every=20)
+    given = {"config": config.to_json(), "folder": str(tmp_path), "kills": 0, "more": 60}
+    ran = subprocess.run(
+        [sys.executable, str(PROGRAM)],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    found = json.loads(ran.stdout)
+    assert (found["two"], found["updates"]) == ([0, 0], 60)
+    for what in ("apart", "to one", "to three"):
+        assert found[what] < 2e-6, found  # weights and states are of size 1
+    assert found["lost"] == [9, -9]
+    assert found["saved"] > 0
+    assert "this process lost the others" in ran.stderr
+    assert "with any number of processes" in ran.stderr
+
+
 def test_the_callers_random_numbers_are_left_alone(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     quiet(small(tmp_path, dropout=0.1), tmp_path / "run")

@@ -4,10 +4,13 @@ thread of torch's is there. Reads a JSON on its standard input, prints one."""
 import json
 import os
 import random
+import shutil
 import signal
+import socket
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +73,57 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def several(
+    config: Config, folder: Path, world: int, *, resume: bool, kill: bool = False
+) -> list[int]:
+    """Exit codes of `world` processes that train together; with `kill` the last one is, after a checkpoint."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    pids = []
+    for rank in range(world):
+        own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world}
+        os.environ |= {name: str(value) for name, value in own.items()}
+        os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "x"}
+        pids.append(child(config, folder, resume=resume))
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID"):
+        del os.environ[name]
+    if kill:
+        while not saved(folder):
+            time.sleep(0.005)
+        os.kill(pids[-1], signal.SIGKILL)
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+def apart(one: Path, other: Path) -> float:
+    """The largest difference of weights and carried states."""
+    a, b = (read_checkpoint(folder / "last.ckpt") for folder in (one, other))
+    pairs = [(a["state_dict"][name], b["state_dict"][name]) for name in a["state_dict"]]
+    pairs.append((a["bptt"]["lanes"], b["bptt"]["lanes"]))
+    return max(float((x - y).abs().max()) for x, y in pairs)
+
+
+def together(config: Config, more: Config, folder: Path) -> dict[str, Any]:
+    """One process against two; from two to one and to three; one of two killed."""
+    one, two, three, lost = (folder / name for name in ("one", "two", "three", "lost"))
+    os.waitpid(child(config, one, resume=False), 0)
+    found: dict[str, Any] = {"two": several(config, two, 2, resume=False), "apart": apart(one, two)}
+    shutil.copytree(two, three)
+    for each, world in ((one, 1), (two, 1), (three, 3)):
+        several(more, each, world, resume=True)
+    found |= {"to one": apart(one, two), "to three": apart(one, three), "updates": saved(three)}
+    found["lost"] = several(replace(more, updates=10**6), lost, 2, resume=False, kill=True)
+    found["saved"] = saved(lost)
+    return found
+
+
 def main() -> None:
     told = json.loads(sys.stdin.read())
     torch.set_num_threads(1)
     config, folder = Config.read(told["config"], "standard input"), Path(told["folder"])
+    if told["kills"] == 0:
+        print(json.dumps(together(config, replace(config, updates=told["more"]), folder)))
+        return
     status = os.waitpid(child(config, folder / "whole", resume=False), 0)[1]
     assert status == 0, status
     at = killed(config, folder / "killed", told["kills"], told["seed"])

@@ -68,6 +68,9 @@ class Watch(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """End, and keep what is there."""
+        if isinstance(exception, RuntimeError) and trainer.world_size > 1 and self.monitor:
+            self.monitor.pause()  # others may be gone: its end would wait for their last words
+            self.monitor = None
         self.close("interrupted" if isinstance(exception, Stopped) else "failed")
 
     def close(self, state: str) -> None:

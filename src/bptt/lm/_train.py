@@ -221,8 +221,9 @@ def _fit(
         if trainer.world_size == 1:
             raise
         # gloo and NCCL raise plain RuntimeErrors when whom they talk to is gone
+        reason = str(error).splitlines()[0].split(". ")[0]
         raise LmError(
-            f"this process lost the others ({str(error).splitlines()[0]}); one of them may have been killed. "
+            f"this process lost the others ({reason}); one of them may have been killed. "
             f"The last checkpoint is of update {keeper.saved:,}; {again}, with any number of processes"
         ) from None
     return keeper.reason or "updates"
