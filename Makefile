@@ -10,9 +10,10 @@ STAMP := $(VENV)/.stamp
 demo: $(STAMP)
 	$(BIN)/bptt run --out runs/demo examples/char_lm.py
 
-# Waiting threads sleep instead of spinning: beside other work, tests of tiny products would take ten times as long.
+# One process a core. Waiting threads sleep instead of spinning: beside other work, tests of tiny products would take ten
+# times as long.
 test: check
-	OMP_WAIT_POLICY=passive $(BIN)/pytest
+	OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check
