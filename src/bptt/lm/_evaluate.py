@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +156,7 @@ def context_curve(
     return ContextCurve(given, losses.mean(1).tolist(), apart.tolist(), targets, horizon, steps)
 
 
-def _draw(ranges: Ranges, most: int, targets: int, seed: int) -> Sequence[int]:
+def _draw(ranges: Ranges, most: int, targets: int, seed: int) -> list[int]:
     """Positions of targets with `most` inputs of their own document before them."""
     sizes = np.maximum(ranges[:, 1] - ranges[:, 0] - most + 1, 0)
     if not sizes.sum():
@@ -166,7 +166,7 @@ def _draw(ranges: Ranges, most: int, targets: int, seed: int) -> Sequence[int]:
         )
     drawn = np.random.default_rng(seed).integers(int(sizes.sum()), size=targets)
     index = np.searchsorted(np.cumsum(sizes), drawn, side="right")
-    return ranges[index, 0] + most + drawn - (np.cumsum(sizes) - sizes)[index]
+    return (ranges[index, 0] + most + drawn - (np.cumsum(sizes) - sizes)[index]).tolist()
 
 
 @torch.no_grad()
