@@ -14,6 +14,9 @@ from bptt._errors import NoRecurrenceError as NoRecurrenceError
 from bptt._errors import UnmeasurableError as UnmeasurableError
 
 if TYPE_CHECKING:
+    from bptt import nn as nn
+    from bptt import remedies as remedies
+    from bptt import tasks as tasks
     from bptt.doctor import Diagnosis as Diagnosis
     from bptt.doctor import Monitor as Monitor
     from bptt.doctor import diagnose as diagnose
@@ -44,12 +47,16 @@ _ROOMS = {
     "spectrum": "bptt.flow",
 }
 
+_PUBLIC_ROOMS = ("nn", "remedies", "tasks")
+
 
 def __getattr__(name: str) -> Any:
+    if name in _PUBLIC_ROOMS:
+        return import_module(f"bptt.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_ROOMS[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+    return sorted({*globals(), *_ROOMS, *_PUBLIC_ROOMS})
