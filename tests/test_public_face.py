@@ -3,9 +3,23 @@
 import subprocess
 import sys
 
-NAMES = """
-BpttError Diagnosis Flow Monitor Site diagnose load_flow lyapunov measure nn prescribe probe remedies spectrum tasks
-""".split()
+NAMES = [
+    "BpttError",
+    "Diagnosis",
+    "Flow",
+    "Monitor",
+    "Site",
+    "diagnose",
+    "load_flow",
+    "lyapunov",
+    "measure",
+    "nn",
+    "prescribe",
+    "probe",
+    "remedies",
+    "spectrum",
+    "tasks",
+]
 
 
 def test_promised_names_are_there_after_one_import() -> None:
