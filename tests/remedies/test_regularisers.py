@@ -451,3 +451,35 @@ def test_what_makes_no_sense_is_refused() -> None:
     h_detach(lstm)
     with pytest.raises(RemedyError, match="something else has replaced its forward pass"):
         h_detach(lstm)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_omega_is_finite_where_no_error_arrives(kind: str) -> None:
+    """Steps behind the loss have a costate of zero: of an LSTM, the slope of its size is 0/0 there, and poisoned W."""
+    module, x = lively(kind), torch.randn(9, 2, 3).double()
+    regulariser = Omega(module)
+    module(x)[0][4].sum().backward()
+    before = grad(module)
+    assert regulariser.add_() > 0
+    regulariser.remove()
+    late = grad(module)
+    assert bool(late.isfinite().all())
+    assert not torch.equal(late, before)
+    module.zero_grad()
+    early = Omega(module)
+    module(x[:5])[0][4].sum().backward()
+    early.add_()
+    early.remove()
+    close(late, grad(module))
+
+
+def test_flossing_acts_on_a_layer_in_bfloat16() -> None:
+    rnn = nn.GRU(2, 6).bfloat16()
+    optimizer = torch.optim.SGD(rnn.parameters(), lr=0.01)
+    change = flossing(rnn, optimizer=optimizer, k=3)
+    rnn(torch.ones(8, 2, 2, dtype=torch.bfloat16))[0][-1].sum().backward()
+    before = grad(rnn)
+    optimizer.step()
+    assert bool(grad(rnn).isfinite().all())
+    assert not torch.equal(grad(rnn), before)
+    change.undo()

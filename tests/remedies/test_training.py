@@ -435,3 +435,29 @@ def test_features_that_were_detached_train_their_recurrence() -> None:
     assert not any(grad.any() for name, grad in grads(model).items() if name.startswith("rnn"))
     with pytest.raises(RemedyError, match="recurrent module itself"):
         remedy("keep_output").apply(nn.GRU(1, 1))
+
+
+def test_a_scheduler_may_be_made_after_updates_are_guarded() -> None:
+    """It wraps the step that it finds, and expects a bound method."""
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=8.0)
+    change = skip_non_finite(model, optimizer=optimizer)
+    after = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: 0.5**n)
+    for value in (1.0, torch.inf):
+        (model(torch.ones(1, 1)) * value).sum().backward()
+        optimizer.step()
+        after.step()
+        optimizer.zero_grad()
+    assert change.counts["skipped"] == 1
+    change.undo()
+    optimizer.step()
+
+
+def test_parameters_are_taken_back_after_a_checkpoint_was_loaded() -> None:
+    """`load_state_dict` makes new groups: what was given has to leave those as well."""
+    model = nn.ModuleDict({"rnn": nn.GRU(2, 4), "out": nn.Linear(4, 1)})
+    optimizer = torch.optim.SGD(model["out"].parameters(), lr=0.1)
+    change = own_parameters(model, optimizer=optimizer)
+    optimizer.load_state_dict(optimizer.state_dict())
+    change.undo()
+    assert len(optimizer.param_groups[0]["params"]) == 2

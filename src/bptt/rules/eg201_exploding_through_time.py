@@ -27,8 +27,8 @@ from `hopeless` 1e6 on, where clipping has only noise left to scale.
 
 ## Remedies
 
-`clip_norm` holds the updates; `spectral_radius` or `orthogonal` cures the cause; `clip_steps` clips inside the
-backward pass, before the steps are summed.
+`spectral_radius` or `orthogonal` cures the cause; where training has to go on, `clip_norm` holds the updates, and
+`clip_steps` clips inside the backward pass, before the steps are summed.
 
 ## Known limits
 
@@ -103,9 +103,9 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 },
                 update=next(each.update for each in looks if wrong(each)),
                 prescriptions=(
-                    Prescription("clip_norm", {"max_norm": 1.0}),
                     Prescription("spectral_radius", {"radius": 1.0}),
                     Prescription("orthogonal"),
+                    Prescription("clip_norm", {"max_norm": 1.0}),
                 ),
                 persists=wrong(looks[-1]),
                 confidence=confidence(looks, wrong),

@@ -39,7 +39,7 @@ PyTorch issue 160016, on what anomaly detection does not find.
 
 from torch import nn
 
-from bptt.rules._evidence import Evidence
+from bptt.rules._evidence import Evidence, Incident
 from bptt.rules._example import Example, adding, orthogonal_
 from bptt.rules._incident import numbers, place, replay
 from bptt.rules._rule import Finding, Options, Prescription
@@ -82,9 +82,16 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             message=f"first {incident.what} at {place(incident)}; {cause}.{replay(incident)}",
             evidence=numbers(incident),
             update=incident.update,
-            prescriptions=(
-                Prescription("clip_norm", {"max_norm": 1.0}),
-                Prescription("spectral_radius", {"radius": 1.0}),
-            ),
+            prescriptions=_remedies(incident),
         )
     ]
+
+
+def _remedies(incident: Incident) -> tuple[Prescription, ...]:
+    """For what came in, the input; for states that grew, their recurrence; else what weights grow by."""
+    if incident.outside:
+        return (Prescription("finite_input"),)
+    cause = Prescription("spectral_radius", {"radius": 1.0})
+    bound = Prescription("clip_norm", {"max_norm": 1.0})
+    grew = incident.size is not None and incident.size > 1e6
+    return (cause, bound) if grew else (bound, cause)

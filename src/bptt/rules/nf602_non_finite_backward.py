@@ -25,7 +25,8 @@ of working and do not count.
 
 Where gradients grew on their way back (EG201), `clip_steps` or a cure of the recurrence; clipping by norm comes too
 late, infinity times zero is nan. Else the derivative of something at its edge: `sqrt(0)`, `0 ** p`, `norm` of a zero
-vector, `where` over a branch that is not finite.
+vector, `where` over a branch that is not finite. `finite_gradients` lets such a slope be zero where it is born;
+`skip_non_finite` leaves the update out.
 
 ## Known limits
 
@@ -39,7 +40,7 @@ PyTorch documentation, torch.autograd.detect_anomaly.
 import torch
 from torch import Tensor, nn
 
-from bptt.rules._evidence import Evidence
+from bptt.rules._evidence import Evidence, Incident
 from bptt.rules._example import Example, Reader, adding_batch, example
 from bptt.rules._incident import numbers, place, replay
 from bptt.rules._rule import Finding, Options, Prescription
@@ -87,9 +88,14 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             f"{cause}.{replay(incident)}",
             evidence=numbers(incident),
             update=incident.update,
-            prescriptions=(
-                Prescription("skip_non_finite"),
-                Prescription("clip_steps", {"max_norm": 1.0}),
-            ),
+            prescriptions=_remedies(incident),
         )
     ]
+
+
+def _remedies(incident: Incident) -> tuple[Prescription, ...]:
+    """Bounded step by step where gradients grew on their way; else the edge is given a slope."""
+    skip = Prescription("skip_non_finite")
+    if not incident.outside and incident.size is not None and incident.size > 1e6:
+        return Prescription("clip_steps", {"norm": 1.0}), skip
+    return Prescription("finite_gradients"), skip

@@ -25,7 +25,8 @@ The ratio of each update, for the recurrent weights.
 
 ## Remedies
 
-A learning rate smaller by the ratio over 0.01; `clip_norm` where the gradient is what is large.
+`learning_rate`, smaller by the ratio over 0.01; `agc`, which bounds the gradient by the weights' size, unit by unit. A
+fixed `clip_norm` knows neither the weights nor the rate: at a rate of 30, a gradient of norm 1 is too large still.
 
 ## Known limits
 
@@ -90,10 +91,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 "lr": lr,
             },
             update=first + 1,
-            prescriptions=(
-                Prescription("learning_rate", {"lr": proposed}),
-                Prescription("clip_norm", {"max_norm": 1.0}),
-            ),
+            prescriptions=(Prescription("learning_rate", {"lr": proposed}),),
             persists=usual >= options["ratio"],
             confidence=0.95 if sustained else 0.7,
         )

@@ -26,8 +26,8 @@ bits, still falling.)
 
 ## Remedies
 
-Inputs scaled to mean 0 and variance 1. Where the weights are too large: `orthogonal` or `spectral_radius`; where an
-update was: a smaller learning rate (OP501).
+Inputs scaled to mean 0 and variance 1 (`scale_input`). Where the weights are too large: `spectral_radius` or
+`orthogonal`; where an update was: a smaller learning rate (OP501).
 
 ## Known limits
 
@@ -94,6 +94,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 evidence={"saturated": look.saturated, "units": look.saturated_units},
                 update=began,
                 prescriptions=(
+                    Prescription("scale_input"),
                     Prescription("spectral_radius", {"radius": 1.0}),
                     Prescription("orthogonal"),
                 ),

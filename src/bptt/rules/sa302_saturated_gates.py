@@ -29,7 +29,8 @@ on.
 
 ## Remedies
 
-`forget_bias` with a moderate value; `chrono` with the lag that the task needs; inputs scaled; smaller weights.
+`bound_bias`, which brings every gate's bias back to where it can move; `chrono` with the lag that the task needs, which
+draws those of the gates of the memory anew; inputs scaled (`scale_input`); smaller weights.
 
 ## Known limits
 
@@ -91,7 +92,8 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 evidence={"gate": gate, "end": end, "share": share, "means": look.gate_means},
                 update=since(looks, wrong),
                 prescriptions=(
-                    (Prescription("forget_bias", {"value": 1.0}),) if look.kind == "lstm" else ()
+                    Prescription("bound_bias"),
+                    Prescription("chrono", {"lag": max(evidence.lag or look.steps, 2)}),
                 ),
                 confidence=confidence(looks, wrong),
             )

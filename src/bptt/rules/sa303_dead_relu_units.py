@@ -24,7 +24,7 @@ units are dead in a healthy layer with identity recurrence and positive inputs: 
 
 ## Remedies
 
-Biases at zero or above, `identity_relu` with small input weights, a smaller learning rate.
+Biases at zero or above (`bound_bias`), `identity_relu` with small input weights, a smaller learning rate.
 
 ## Known limits
 
@@ -81,7 +81,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 "Start with biases at 0 and smaller weights, or lower the learning rate.",
                 evidence={"share": share, "dead": units},
                 update=looks[began].update,
-                prescriptions=(Prescription("identity_relu"),),
+                prescriptions=(Prescription("bound_bias"), Prescription("identity_relu")),
                 confidence=round(len(looks) / (len(looks) + 1), 2),
             )
         )

@@ -125,7 +125,7 @@ def _cause(look: Look) -> str:
 
 
 def _remedies(look: Look, lag: int | None) -> tuple[Prescription, ...]:
-    reach = lag or look.steps
+    reach = max(lag or look.steps, 2)  # chrono begins at 2
     if look.kind == "lstm":
         return Prescription("chrono", {"lag": reach}), Prescription("forget_bias", {"value": 3.0})
     if look.kind == "gru":

@@ -72,8 +72,8 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             continue
         if first.horizon is not None and look.horizon >= options["growth"] * max(first.horizon, 1):
             continue
-        lag = evidence.lag or look.steps
-        gates = {"lstm": (Prescription("chrono", {"lag": lag}), Prescription("forget_bias"))}
+        lag = max(evidence.lag or look.steps, 2)  # chrono begins at 2
+        gates = Prescription("chrono", {"lag": lag}), Prescription("forget_bias", {"value": 3.0})
         found.append(
             Finding(
                 code="VG102",
@@ -85,7 +85,9 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 "If the task needs no more, shorter sequences cost less; if it does, open the memory.",
                 evidence={"horizon": look.horizon, "steps": look.steps, "first": first.horizon},
                 update=since(looks, wrong),
-                prescriptions=gates.get(look.kind, (Prescription("orthogonal"),)),
+                prescriptions=gates
+                if look.kind in ("gru", "lstm")
+                else (Prescription("orthogonal"), Prescription("to_gru", {"lag": lag})),
                 confidence=confidence(looks, wrong),
             )
         )

@@ -1,5 +1,6 @@
 """Clipping inside backpropagation through time: the gradient is bounded at every step, before the next takes it on."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -148,9 +149,12 @@ def _obstacle(module: nn.Module) -> str:
 def _clip_layer(change: Change, module: nn.Module, clip: Clip) -> None:
     if isinstance(module, _OURS):
         before, backend = module.grad_clip, module.backend
+        counted = "clipped_steps" in vars(module)
 
         def back() -> None:
             module.grad_clip, module.backend = before, backend
+            if not counted:
+                vars(module).pop("clipped_steps", None)
 
         change.then(back)
         module.grad_clip = clip
@@ -169,8 +173,22 @@ def _clip_cell(change: Change, cell: nn.Module, clip: Clip) -> None:
     """dL/dh of each call's state is clipped when autograd has all of it."""
     weight = next(cell.parameters())
     change.attribute(cell, "clipped_steps", torch.zeros((), dtype=torch.long, device=weight.device))
+    change.hook(cell.register_forward_hook(_CellClip(clip)))
 
-    def clipped(grad: Tensor) -> Tensor:
+
+class _CellClip:
+    """Clips the gradient of each state that a cell returns. An object: it is copied and saved with the cell."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+
+    def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
+        state = output[0] if isinstance(output, tuple) else output
+        if state.requires_grad:
+            state.register_hook(partial(self._clipped, module))
+
+    def _clipped(self, cell: nn.Module, grad: Tensor) -> Tensor:
+        clip = self.clip
         if clip.kind == "value":
             result = grad.clamp(-clip.limit, clip.limit)
             changed = (result != grad).any(-1)
@@ -180,10 +198,3 @@ def _clip_cell(change: Change, cell: nn.Module, clip: Clip) -> None:
             result = torch.where(norms > clip.limit, grad * (clip.limit / norms), grad)
         cell.clipped_steps += changed.sum()  # type: ignore[operator]
         return result
-
-    def after(module: nn.Module, args: Any, output: Any) -> None:
-        state = output[0] if isinstance(output, tuple) else output
-        if state.requires_grad:
-            state.register_hook(clipped)
-
-    change.hook(cell.register_forward_hook(after))

@@ -29,6 +29,10 @@ class Weighted(NamedTuple):
         """Those that are there."""
         return [p for p in self.w if p is not None]
 
+    def to(self, dtype: torch.dtype) -> "Weighted":
+        """The same in another precision; gradients go back to the parameters themselves."""
+        return Weighted(self.cell, Weights(*(None if p is None else p.to(dtype) for p in self.w)))  # type: ignore[arg-type]
+
 
 def weights_of(layer: Layer) -> Weighted:
     """A layer's cell and its parameters."""

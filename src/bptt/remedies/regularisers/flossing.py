@@ -141,11 +141,14 @@ class Flossing:
         rows, steps = self._choose(track)
         if steps < FEWEST:
             return False
-        x, start = track.x[:steps, rows].detach(), tuple(s[rows].detach() for s in track.start)
+        # QR takes float32 or better, whatever the layer itself runs in.
+        wide = torch.promote_types(track.x.dtype, torch.float32)
+        x = track.x[:steps, rows].detach().to(wide)
+        start = tuple(s[rows].detach().to(wide) for s in track.start)
         weights = weights_of(self._layers[track.site])
         with torch.enable_grad():
             value, exponents = penalty_of(
-                weights, x, start, k=self.k, warmup=steps // 10, every=self.every
+                weights.to(wide), x, start, k=self.k, warmup=steps // 10, every=self.every
             )
             live = [p for p in weights.parameters() if p.requires_grad]
             grads = torch.autograd.grad(value, live)

@@ -1,6 +1,5 @@
 """h-detach: at random steps the gradient goes back through an LSTM's cell alone."""
 
-from types import MethodType
 from typing import Any
 
 import torch
@@ -138,20 +137,20 @@ def _layer(
     return torch.cat([after[t] for t in range(rows.T)]), state
 
 
-def _install(change: Change, module: nn.Module, draws: HDetach) -> None:
-    def layer(self: Any, input: Any, hx: Any = None) -> Any:
-        if self.training and torch.is_grad_enabled():
-            return detached_lstm(self, input, hx, draws)
-        return type(self).forward(self, input, hx)
+class _Cutting:
+    """A layer's or a cell's forward pass, with cuts in training. An object: a copied or loaded module has its own."""
 
-    def cell(self: Any, input: Any, hx: Any = None) -> Any:
-        if self.training and torch.is_grad_enabled() and hx is not None and draws.draw(1)[0]:
+    def __init__(self, module: nn.Module, draws: HDetach) -> None:
+        self.module, self.draws = module, draws
+
+    def __call__(self, input: Any, hx: Any = None) -> Any:
+        module: Any = self.module
+        trains = module.training and torch.is_grad_enabled()
+        if trains and isinstance(module, nn.LSTM):
+            return detached_lstm(module, input, hx, self.draws)
+        if trains and hx is not None and self.draws.draw(1)[0]:
             hx = (hx[0].detach(), hx[1])
-        return type(self).forward(self, input, hx)
-
-    # A bound method: a copy of the module gets one of its own, bound to the copy.
-    own = layer if isinstance(module, nn.RNNBase) else cell
-    change.attribute(module, "forward", MethodType(own, module))
+        return type(module).forward(module, input, hx)
 
 
 def h_detach(
@@ -199,7 +198,7 @@ def h_detach(
     found = Target(model, site=site).fitting(_why_not, whole=True)
     with Change("h_detach", {"p": p, "seed": seed}) as change:
         for module in dict.fromkeys(layer.module for layer in found):
-            _install(change, module, draws)
+            change.attribute(module, "forward", _Cutting(module, draws))
         if optimizer is not None:
             in_checkpoints(change, draws, optimizer)
         change.said.append(

@@ -48,7 +48,10 @@ def omega_terms(cell: Cell, local: Any, costate: State, w: Weights) -> Float[Ten
     Local factors and costates are constants: the derivative is the immediate one, through `W_hh` alone.
     """
     size = joint_norm(costate)
-    ratio = joint_norm(cell.pull(local, costate, w)) / torch.where(size > 0, size, 1)
+    # Not `joint_norm`: where no error arrives (padding, steps behind the loss), the slope of a root of two squares is
+    # 0/0, and that of one norm is 0.
+    pulled = torch.linalg.vector_norm(torch.cat(cell.pull(local, costate, w), -1), dim=-1)
+    ratio = pulled / torch.where(size > 0, size, 1)
     return torch.where(size * size < DROPPED, 0, (ratio - 1).square())
 
 

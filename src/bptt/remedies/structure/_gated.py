@@ -70,7 +70,7 @@ def swap(
         for layer in own:
             parameters |= _parameters(layer, kind, kept[layer.kind], lag, generator)
             change.said.append(_sentence(layer, kind, kept[layer.kind], lag))
-        attributes: dict[str, str | None] = {"nonlinearity": None}
+        attributes: dict[str, str | None] = {"nonlinearity": None, "_handed": None}
         if isinstance(module, nn.RNNBase):
             attributes["mode"] = kind.upper()
         become(change, module, CLASSES[type(module)][kind], attributes, parameters, optimizer)

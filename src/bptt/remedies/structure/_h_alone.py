@@ -73,7 +73,9 @@ class HAlone(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copied or saved model starts without remembered states: they may hold a graph, which cannot be copied."""
-        return {name: value for name, value in vars(self).items() if name != "_handed"}
+        state = dict(super().__getstate__())  # of a layer: without torch's weak references
+        state.pop("_handed", None)
+        return state
 
 
 class LSTM(HAlone, nn.LSTM):

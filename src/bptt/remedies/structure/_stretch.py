@@ -19,27 +19,31 @@ class Stretch:
     Args:
         modules: the recurrent ones whose state is carried.
         length: steps that one backward pass shall cover, at least.
-        change: what is done is written down there; `counts` has the passes and updates put off.
+        counts: has the passes and the updates put off.
     """
 
-    def __init__(self, modules: list[nn.Module], length: int, change: Change) -> None:
-        self._modules, self._length, self._change = modules, length, change
+    def __init__(self, modules: list[nn.Module], length: int, counts: dict[str, int]) -> None:
+        self._modules, self._length, self._counts = modules, length, counts
         self._weights = {id(p) for module in modules for p in module.parameters()}
         self._ends: dict[int, list[Tensor]] = {}
         self._pending: list[tuple[Tensor, Tensor | None]] = []
         self._steps: dict[int, int] = {}
-        self._carried = False
-        change.counts.update(passes=0, put_off=0)
+        self._carried, self._copy = False, False
+        counts.update(passes=0, put_off=0)
 
-    def install(self, optimizer: Optimizer) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        """A copied or saved model is trained by others, who do not wait: its hooks are there and do nothing."""
+        return {"_ends": {}, "_steps": {}, "_copy": True}
+
+    def install(self, change: Change, optimizer: Optimizer) -> None:
         """Put everything in place, through the change."""
         for module in self._modules:
-            self._change.hook(module.register_forward_pre_hook(self._link, with_kwargs=True))
-            self._change.hook(module.register_forward_hook(self._remember))
-        self._change.attribute(torch.Tensor, "backward", self._backward(torch.Tensor.backward))
+            change.hook(module.register_forward_pre_hook(self._link, with_kwargs=True))
+            change.hook(module.register_forward_hook(self._remember))
+        change.attribute(torch.Tensor, "backward", self._backward(torch.Tensor.backward))
         # A bound method: learning-rate schedulers that are made later wrap what they find, and expect one.
-        self._change.attribute(optimizer, "step", MethodType(self._step(optimizer.step), optimizer))
-        self._change.then(self._forget)
+        change.attribute(optimizer, "step", MethodType(self._step(optimizer.step), optimizer))
+        change.then(self._forget)
 
     def _forget(self) -> None:
         self._ends.clear()
@@ -65,7 +69,7 @@ class Stretch:
         return args, {**kwargs, "hx": linked}
 
     def _remember(self, module: nn.Module, args: Any, output: Any) -> None:
-        if not torch.is_grad_enabled():
+        if self._copy or not torch.is_grad_enabled():
             return
         sequence = isinstance(module, nn.RNNBase)
         state = output[1] if sequence else output
@@ -100,7 +104,7 @@ class Stretch:
         """The backward pass through all chunks since the last one. What follows starts a graph of its own."""
         pending = self._pending.copy()
         self._forget()
-        self._change.counts["passes"] += 1
+        self._counts["passes"] += 1
         torch.autograd.backward([t for t, _ in pending], [g for _, g in pending])  # type: ignore[arg-type]
 
     def _step(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,7 +115,7 @@ class Stretch:
                 with torch.enable_grad():
                     loss = closure()
             if self._pending:
-                self._change.counts["put_off"] += 1
+                self._counts["put_off"] += 1
             else:
                 original()
             return loss

@@ -89,7 +89,8 @@ def truncation(
         raise RemedyError(f"truncation does not fit: {reason}")
     layers = Target(model, site=site).fitting(_any, whole=True)
     with Change("truncation", {"length": length}) as change:
-        Stretch([module for module, _ in by_module(layers)], length, change).install(optimizer)
+        modules = [module for module, _ in by_module(layers)]
+        Stretch(modules, length, change.counts).install(change, optimizer)
         change.said.append(
             f"{', '.join(layer.site for layer in layers)}: one backward pass and one update for at least {length} "
             "steps; the state keeps its gradient between the chunks of a pass"

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, MethodType
 from typing import Any
 
 import torch
@@ -60,12 +60,27 @@ def _is_between(frame: FrameType) -> bool:
 
 def around_forward(change: Change, model: nn.Module, mode: Callable[[], Any]) -> None:
     """Have `mode()` active whenever the model's own forward pass runs in training."""
-    forward = model.forward
+    change.attribute(model, "forward", _Within(model, vars(model).get("forward"), mode))
 
-    def within(*args: Any, **kwargs: Any) -> Any:
-        if not (model.training and torch.is_grad_enabled()):
-            return forward(*args, **kwargs)
-        with mode():
-            return forward(*args, **kwargs)
 
-    change.attribute(model, "forward", within)
+class _Within:
+    """A model's forward pass inside a mode. An object: of a copied or loaded model it is that model's own, and not the
+    pass of the model that it was taken from.
+
+    Args:
+        model: whose forward pass it is.
+        forward: one that the object itself had; None for that of its class.
+        mode: gives the context for one pass.
+    """
+
+    def __init__(
+        self, model: nn.Module, forward: Callable[..., Any] | None, mode: Callable[[], Any]
+    ) -> None:
+        self.model, self.forward, self.mode = model, forward, mode
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        forward = self.forward or MethodType(type(self.model).forward, self.model)
+        if not (self.model.training and torch.is_grad_enabled()):
+            return forward(*args, **kwargs)
+        with self.mode():
+            return forward(*args, **kwargs)

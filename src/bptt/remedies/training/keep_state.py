@@ -31,11 +31,12 @@ def fits(target: Target) -> str:
 def keep_state(model: nn.Module, *, optimizer: Optimizer | None = None, site: str = "") -> Change:
     """Let the gradient through where a state is handed on by value: `h̃_{t-1} = stop(h_{t-1})` becomes `h_{t-1}`.
 
-    Two ways lead there. A recurrent module that is given, without gradient, the very values in which one of the
-    modules ended its last call is given that state itself, whatever took its gradient: `detach`, `.data`, NumPy; so is
-    a model that makes one step a call and is given what it returned. And a line of the model's forward pass that detaches three times or more within one pass cuts a loop: from the next
-    pass on it no longer does. States that a backward pass has been through stay cut, as truncated backpropagation
-    means them to be. `counts["joined"]` tells how often a state was joined.
+    Two ways lead there. A recurrent module that is given, without gradient, the very values in which one of the modules
+    ended its last call is given that state itself, whatever took its gradient: `detach`, `.data`, NumPy; so is a model
+    that makes one step a call and is given what it returned. And a line of the model's forward pass that detaches three
+    times or more within one pass cuts a loop: from the next pass on it no longer does. States that a backward pass has
+    been through stay cut, as truncated backpropagation means them to be. `counts["joined"]` tells how often a state was
+    joined.
 
     Args:
         model: holds the layers or the loop.
@@ -97,6 +98,10 @@ class _States:
     def __init__(self, counts: dict[str, int]) -> None:
         self.counts = counts
         self.last: dict[int, tuple[Tensor, ...]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copied or saved model starts without remembered states: they hold a graph, which cannot be copied."""
+        return {"counts": self.counts, "last": {}}
 
     def keep(self, module: nn.Module, args: Any, output: Any) -> None:
         """After a call."""

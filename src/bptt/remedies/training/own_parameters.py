@@ -94,13 +94,16 @@ def _switch_on(change: Change, parameter: nn.Parameter) -> None:
 def _give(change: Change, optimizer: Optimizer, model: nn.Module, new: list[nn.Parameter]) -> None:
     own = {id(p) for p in model.parameters()}
     home = max(optimizer.param_groups, key=lambda group: sum(id(p) in own for p in group["params"]))
-    params, grads = home["params"], [p.grad for p in new]
+    params, grads = list(home["params"]), [p.grad for p in new]
+    held = home[
+        "params"
+    ]  # changed in place: `load_state_dict` makes new groups around the same lists
 
     def back() -> None:
-        home["params"] = params
+        held[:] = params
         for p, grad in zip(new, grads, strict=True):
             optimizer.state.pop(p, None)
             p.grad = grad
 
-    home["params"] = [*params, *new]
+    held += new
     change.then(back)

@@ -1,6 +1,8 @@
 """Updates whose gradients are not finite are left out."""
 
 from collections.abc import Callable
+from functools import wraps
+from types import MethodType
 from typing import Any
 
 import torch
@@ -67,7 +69,10 @@ def skip_non_finite(
 def _guarded(
     optimizer: Optimizer, step: Callable[..., Any], counts: dict[str, int]
 ) -> Callable[..., Any]:
-    def guarded(closure: Callable[[], Any] | None = None, *args: Any, **kwargs: Any) -> Any:
+    @wraps(step)  # what a scheduler has noted on the step stays to be read
+    def guarded(
+        _: Optimizer, closure: Callable[[], Any] | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         loss = None
         if closure is not None:  # it computes the gradients: once, and before the look at them
             with torch.enable_grad():
@@ -82,7 +87,8 @@ def _guarded(
                         p.grad.zero_()
         return loss
 
-    return guarded
+    # A bound method: learning-rate schedulers that are made later wrap what they find, and expect one.
+    return MethodType(guarded, optimizer)
 
 
 def finite(grads: Any) -> bool:
