@@ -1,0 +1,237 @@
+"""One repair at a time of a running script: opened for a finding, applied, watched, and kept or taken back.
+
+A repair is applied between two updates, the next update is probed, and the rule whose finding it is for is asked again,
+on what came after it and on nothing else. Silent: the repair is kept. Still there: it is undone bit for bit, and the
+next remedy has its turn. Cures that change weights belong before training and are tried at the first updates only; the
+gradient of that update was taken at the former weights and is dropped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch.optim import Optimizer
+
+from bptt.doctor._fresh import Since
+from bptt.doctor._last_good import LastGood, restore, taken
+from bptt.doctor._monitor import Monitor
+from bptt.doctor._owner import Owner
+from bptt.doctor._patient import Patient
+from bptt.doctor._plan import (
+    LOUD,
+    STRICTER,
+    WATCH,
+    WEIGHTS_HURT,
+    Repair,
+    belongs_early,
+    facts,
+    ordered,
+    tuned,
+)
+from bptt.doctor._prescribe import complete
+from bptt.doctor._prescription import Prescription, for_finding
+from bptt.doctor._verdict import judge
+from bptt.remedies import Change, RemedyError
+from bptt.rules import Finding, Incident, rule
+
+
+@dataclass(eq=False)
+class Case:
+    """A finding under treatment."""
+
+    finding: Finding
+    waiting: list[Prescription]
+    change: Change | None = None
+    repair: Repair | None = None
+    mark: Since | None = None
+
+
+class Treatment:
+    """What is tried in a run, in turn.
+
+    Args:
+        monitor: of the run.
+        say: prints a line as something is done.
+
+    Attributes:
+        repairs: everything that was tried, in order.
+        changes: of the repairs that were kept, in order.
+        kept: the states to go back to.
+        case: the finding under treatment; None between two.
+        closed: findings, by code and site, that are cured, or that nothing here cures.
+        incidents: non-finite values that a repair was made for.
+    """
+
+    def __init__(self, monitor: Monitor, say: Callable[[str], Any]) -> None:
+        self.monitor, self.say = monitor, say
+        self.repairs: list[Repair] = []
+        self.changes: list[Change] = []
+        self.kept = LastGood()
+        self.case: Case | None = None
+        self.closed: set[tuple[str, str]] = set()
+        self.incidents: list[Incident] = []
+        self._base: Since | None = None
+        self._dropped: list[tuple[Any, Any]] = []
+
+    @property
+    def active(self) -> bool:
+        """Whether something is applied that has not been judged yet."""
+        return self.case is not None and self.case.change is not None
+
+    def go_on(self, optimizer: Optimizer, update: int, *, early: bool) -> None:
+        """One step of it."""
+        if self.active:
+            self._judge(optimizer, update)
+        if self.case is None:
+            self.case = self._open(early)
+        if self.case is not None and self.case.change is None:
+            self.attempt(optimizer, update, early)
+
+    def _judge(self, optimizer: Optimizer, update: int) -> None:
+        """Keep the repair, undo it, or wait."""
+        case = self.case
+        assert (
+            case is not None
+            and case.change is not None
+            and case.repair is not None
+            and case.mark is not None
+        )
+        code, whole = case.finding.code, self.monitor.case.evidence
+        fresh = case.mark.evidence(whole)
+        needs = WATCH.get(code, 0)
+        still = [
+            each
+            for each in rule(code).check(fresh, {**self._options(code), **STRICTER.get(code, {})})
+            if each.severity in LOUD
+        ]
+        still = [each for each in still if not case.finding.site or each.site == case.finding.site]
+        waits = len(fresh.updates) < needs or not (needs or fresh.looks)
+        if still and not (
+            waits and code == "TR402"
+        ):  # where updates wait, the first look comes too soon
+            self.take_back(case, still[0].message)
+            return
+        if waits:
+            return  # silent so far, but it has not seen what it needs to speak
+        case.repair.outcome = "kept"
+        self.changes.append(case.change)
+        self.closed.add((code, case.finding.site))
+        self._base = case.mark
+        self.case = None
+
+    def take_back(self, case: Case, reason: str) -> None:
+        assert case.change is not None and case.repair is not None
+        case.change.undo()
+        if belongs_early(Prescription(case.repair.remedy)):
+            self.kept.renew(case.repair.update)
+        for owner in self.monitor.case.sentinel.owners.values():
+            _forget_sizes(owner)
+        case.repair.outcome, case.repair.reason = "undone", reason
+        self.say(f"--fix: {case.repair.remedy} undone, {case.finding.code} is still there")
+        case.change = case.repair = case.mark = None
+
+    def _open(self, early: bool) -> Case | None:
+        """The first finding that has a remedy left."""
+        monitor, whole = self.monitor, self.monitor.case.evidence
+        if self._base is None:
+            found = monitor.case.findings()
+        else:
+            found = judge(self._base.evidence(whole), monitor.case._rules, monitor.case._options)
+        for finding in found:
+            key = (finding.code, finding.site)
+            if finding.severity not in LOUD or key in self.closed:
+                continue
+            waiting = ordered(finding, early, self.scale())
+            if waiting:
+                return Case(finding, waiting)
+            if not early and not any(map(belongs_early, for_finding(finding))):
+                self.closed.add(key)
+        return None
+
+    def attempt(self, optimizer: Optimizer, update: int, early: bool) -> None:
+        """Apply the next remedy that fits."""
+        case = self.case
+        assert case is not None
+        while case.waiting:
+            prescription = case.waiting.pop(0)
+            if self._apply(case, prescription, optimizer, update, early):
+                return
+        self.closed.add((case.finding.code, case.finding.site))
+        self.case = None
+
+    def _apply(
+        self,
+        case: Case,
+        prescription: Prescription,
+        optimizer: Optimizer,
+        update: int,
+        early: bool,
+    ) -> bool:
+        whole, finding = self.monitor.case.evidence, case.finding
+        args = complete(prescription.row, tuned(prescription, whole), facts(whole, optimizer))
+        told = Prescription(prescription.remedy, args or {}, prescription.site)
+        repair = Repair(update, finding.code, finding.site, told.remedy, told.args)
+        repair.finding = finding.message
+        self.repairs.append(repair)
+        sentinel = self.monitor.case.sentinel
+        patient = Patient(self.monitor.case._names, sentinel.forward.living(), optimizer)
+        now = taken([optimizer], update)
+        if self.kept.hurt or finding.code in WEIGHTS_HURT:
+            repair.back_to = self.kept.back(before=1 if finding.code == "OP501" else finding.update)
+        try:
+            if args is None:
+                raise RemedyError("nothing is known yet that its arguments could be read from")
+            change = patient.apply(told, sentinel.forward.calls)
+        except RemedyError as error:
+            repair.outcome, repair.reason, repair.back_to = "refused", str(error), None
+            restore(now)
+            return False
+        repair.said, repair.lines = list(change.said), list(change.lines)
+        if early:
+            self.drop(optimizer)
+        if belongs_early(told):
+            self.kept.renew(update)
+        _forget_sizes(sentinel.owners[id(optimizer)])
+        self.rearm()
+        case.change, case.repair, case.mark = change, repair, Since(whole, update)
+        self.say(f"--fix: {finding.code} at update {update}: {told} applied")
+        return True
+
+    def drop(self, optimizer: Optimizer) -> None:
+        """Have the coming step leave the weights alone, until `put_back`."""
+        owned = [p for group in optimizer.param_groups for p in group["params"]]
+        # A second call in the same step finds none left, and must not forget those of the first.
+        self._dropped += [(p, p.grad) for p in owned if p.grad is not None]
+        for p, _ in self._dropped:
+            p.grad = None
+
+    def put_back(self) -> None:
+        """After a step that was dropped: its gradients are there, and zero."""
+        for p, grad in self._dropped:
+            p.grad = grad if p.grad is None else p.grad
+            grad.zero_()
+        self._dropped = []
+
+    def rearm(self) -> None:
+        """The sentinels tell of the first non-finite value of a run; after a repair they look for the next."""
+        case = self.monitor.case
+        if case.evidence.incident is not None:
+            self.incidents.append(case.evidence.incident)
+            case.evidence.incident = None
+        case.sentinel._alarmed = False
+
+    def scale(self) -> float:
+        """Mean size of what the recurrent modules were last given."""
+        read = [
+            call.x.detach().float().abs().mean()
+            for call in self.monitor.case.sentinel.forward.calls[:8]
+        ]
+        return max((float(size) for size in read if size.isfinite()), default=1.0)
+
+    def _options(self, code: str) -> dict[str, float]:
+        return {**rule(code).options, **self.monitor.case._options.get(code, {})}
+
+
+def _forget_sizes(owner: Owner) -> None:
+    """What a repair did to the weights is not to be taken for the size of this update."""
+    owner.row.before, owner.row.whole = [], None
