@@ -117,8 +117,9 @@ def test_a_single_poisoned_batch_reaches_no_weight() -> None:
             loss.backward()
             optimizer.step()
             # The script may read the gradients of an update that was left out.
-            assert all(p.grad is not None for p in model.parameters())
-            assert update != 6 or not any(bool(p.grad.any()) for p in model.parameters())
+            grads = [p.grad for p in model.parameters() if p.grad is not None]
+            assert len(grads) == 4
+            assert update != 6 or not any(bool(grad.any()) for grad in grads)
         repairer.close()
     assert all(bool(p.isfinite().all()) for p in model.parameters())
     assert repairer.repairs

@@ -1,6 +1,7 @@
 """The laws of the table of remedies: what every row keeps, restores and refuses, and what it cures."""
 
 import copy
+import inspect
 import io
 import math
 from functools import cache
@@ -50,8 +51,6 @@ def update(model: nn.Module, optimizer: Optimizer) -> None:
 
 def told(remedy: Remedy) -> dict[str, Any]:
     """Arguments for it: only those that have to be there."""
-    import inspect
-
     named = inspect.signature(remedy.function).parameters
     needed = [name for name in remedy.arguments if named[name].default is inspect.Parameter.empty]
     return {name: GIVEN[name] for name in needed}
@@ -344,3 +343,30 @@ def test_a_copy_and_a_saved_model_have_the_remedy_for_themselves(name: str, cell
     assert not all(torch.equal(a, b) for a, b in zip(weights, other.parameters(), strict=True))
     assert any(p.grad is not None for p in loaded.parameters())
     change.undo()
+
+
+NUMBERS = {
+    "bound_bias": "limit", "forget_bias": "value", "identity_relu": "std", "learning_rate": "lr",
+    "orthogonal": "gain", "spectral_radius": "radius", "chrono": "lag", "truncation": "length",
+}  # fmt: skip
+"""One argument of each that takes a number."""
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["1", math.nan, math.inf, True], ids=str)
+def test_what_is_no_number_is_refused_by_name(name: str, value: Any) -> None:
+    cell = next(each for one, each in PAIRS if one == name)
+    model, optimizer = prepared(REMEDIES[name], cell)
+    before = everything(model, optimizer)
+    # Past the type checker of the tests, as from a script.
+    function = inspect.unwrap(REMEDIES[name].function)
+    with pytest.raises(RemedyError, match=f"{NUMBERS[name]} is"):
+        function(model, optimizer=optimizer, **{NUMBERS[name]: value})
+    assert everything(model, optimizer) == before
+
+
+def test_a_cell_is_not_exchanged_under_a_forward_pass_that_was_replaced() -> None:
+    model, optimizer = subject("lstm")
+    REMEDIES["h_detach"].apply(model, optimizer)
+    with pytest.raises(RemedyError, match="replaced its forward pass"):
+        REMEDIES["layer_norm"].apply(model, optimizer)

@@ -1,5 +1,6 @@
 """What a remedy is applied to, and the reasons why it may not fit."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,16 @@ from bptt.flow.record._names import Names
 
 class RemedyError(BpttError):
     """A remedy that does not fit the model, or an argument that makes no sense; nothing was changed."""
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Whether it is a whole number, from `least` on."""
+    return isinstance(value, int) and is_number(value) and value >= least
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
 from bptt.remedies._lines import lines
-from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies._target import Layer, RemedyError, Target, is_number
 
 CURES = ("SA302", "SA303")
 
@@ -57,8 +57,8 @@ def bound_bias(
 
     Source: Jozefowicz, Zaremba & Sutskever (2015) on biases that decide what a gate can learn.
     """
-    if not 0 < limit < float("inf"):
-        raise RemedyError(f"limit is {limit}, expected a positive number")
+    if not (is_number(limit) and limit > 0):
+        raise RemedyError(f"limit is {limit!r}, expected a positive number")
     layers = Target(model, site=site).fitting(why_not)
     with Change("bound_bias", {"limit": limit}) as change:
         for layer in layers:

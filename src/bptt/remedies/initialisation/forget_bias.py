@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
 from bptt.remedies._lines import lines
-from bptt.remedies._target import RemedyError, Target
+from bptt.remedies._target import RemedyError, Target, is_number
 from bptt.remedies.initialisation._gates import KEEPS, set_biases, why_not
 
 CURES = ("VG101", "VG102")
@@ -54,8 +54,8 @@ def forget_bias(
 
     Source: Gers, Schmidhuber & Cummins (2000); Jozefowicz, Zaremba & Sutskever (2015) for the value 1.
     """
-    if not math.isfinite(value):
-        raise RemedyError(f"value is {value}, expected a finite number such as 1.0")
+    if not is_number(value):
+        raise RemedyError(f"value is {value!r}, expected a finite number such as 1.0")
     layers = Target(model, site=site).fitting(why_not)
     with Change("forget_bias", {"value": value}) as change:
         for layer in layers:

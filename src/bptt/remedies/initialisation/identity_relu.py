@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
 from bptt.remedies._lines import lines
-from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies._target import Layer, RemedyError, Target, is_number
 
 CURES = ("VG103",)
 
@@ -71,8 +71,8 @@ def identity_relu(
 
     Source: Le, Jaitly & Hinton (2015), arXiv 1504.00941.
     """
-    if not 0 < std < float("inf"):
-        raise RemedyError(f"std is {std}, expected a positive number such as 0.001")
+    if not (is_number(std) and std > 0):
+        raise RemedyError(f"std is {std!r}, expected a positive number such as 0.001")
     layers = Target(model, site=site).fitting(why_not, whole=True)
     generator = torch.Generator().manual_seed(seed)
     with Change("identity_relu", {"std": std, "seed": seed}) as change:

@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
 from bptt.remedies._lines import lines
-from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies._target import Layer, RemedyError, Target, is_number
 
 CURES = ("EG201", "NF601", "VG103")
 
@@ -62,8 +62,8 @@ def orthogonal(
 
     Source: Saxe, McClelland & Ganguli (2014), arXiv 1312.6120; Henaff, Szlam & LeCun (2016), arXiv 1602.06662.
     """
-    if not 0 < gain < float("inf"):
-        raise RemedyError(f"gain is {gain}, expected a positive number")
+    if not (is_number(gain) and gain > 0):
+        raise RemedyError(f"gain is {gain!r}, expected a positive number")
     layers = Target(model, site=site).fitting(why_not)
     generator = torch.Generator().manual_seed(seed)
     with Change("orthogonal", {"gain": gain, "seed": seed}) as change:

@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
 from bptt.remedies._lines import lines
-from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies._target import Layer, RemedyError, Target, is_number
 from bptt.remedies.initialisation.orthogonal import why_not
 
 CURES = ("EG201", "NF601", "VG103")
@@ -45,8 +45,8 @@ def spectral_radius(
 
     Source: Pascanu, Mikolov & Bengio (2013), section 2.1; Jaeger (2001) for the rescaling.
     """
-    if not 0 < radius < float("inf"):
-        raise RemedyError(f"radius is {radius}, expected a positive number")
+    if not (is_number(radius) and radius > 0):
+        raise RemedyError(f"radius is {radius!r}, expected a positive number")
     layers = Target(model, site=site).fitting(why_not)
     with Change("spectral_radius", {"radius": radius}) as change:
         for layer in layers:

@@ -14,7 +14,7 @@ from bptt.flow.walk._sequence import Sequence, Track, layers, output_grad, track
 from bptt.flow.walk._totals import Totals, joint_norm
 from bptt.remedies._change import Change
 from bptt.remedies._lines import lines
-from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies._target import Layer, RemedyError, Target, is_number
 from bptt.remedies.regularisers._updates import (
     Trace,
     act_before_steps,
@@ -104,7 +104,7 @@ class Omega:
         site: str = "",
     ) -> None:
         positive(weight=weight)
-        if not 0 <= decay < float("inf"):
+        if not (is_number(decay) and decay >= 0):
             raise RemedyError(f"decay is {decay!r}, expected 0 or a positive number")
         found = Target(model, site=site).fitting(_why_not)
         self.weight, self.decay, self.updates, self.value = weight, decay, 0, 0.0

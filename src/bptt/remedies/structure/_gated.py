@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 import bptt.nn
 from bptt.cells import CELLS
 from bptt.remedies._change import Change
-from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies._target import Layer, RemedyError, Target, is_whole
 from bptt.remedies.initialisation._gates import KEEPS
 from bptt.remedies.structure._h_alone import LSTM, FastLSTM, LSTMCell
 from bptt.remedies.structure._swap import become, by_module, check, stacked, writable
@@ -56,7 +56,7 @@ def swap(
     Raises:
         RemedyError: nothing fits, the lag makes no sense, or the optimizer is another model's.
     """
-    if lag is not None and (isinstance(lag, bool) or lag < 2):
+    if lag is not None and not is_whole(lag, 2):
         raise RemedyError(f"lag is {lag!r}, expected a whole number of steps, 2 or more")
     check(model, optimizer)
     layers = Target(model, site=site).fitting(lambda layer: why_not(layer, kind), whole=True)

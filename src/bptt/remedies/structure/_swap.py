@@ -16,7 +16,11 @@ PLAIN = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def writable(layer: Layer) -> str:
-    """Why a layer's parameters cannot be exchanged; `""` if they can."""
+    """Why a layer's cell cannot be exchanged; `""` if it can."""
+    if "forward" in vars(
+        layer.module
+    ):  # h_detach's, say, which is written for the cell that is there
+        return "something else has replaced its forward pass; undo that first"
     try:
         for name in PLAIN if layer.module.bias else PLAIN[:2]:
             layer.weight(name)

@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 import bptt.nn
 from bptt.remedies._change import Change
 from bptt.remedies._lines import lines
-from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies._target import Layer, RemedyError, Target, is_number
 from bptt.remedies.structure._normalised import LayerNormed, extras
 from bptt.remedies.structure._swap import become, by_module, check, writable
 
@@ -72,8 +72,8 @@ def layer_norm(
 
     Source: Ba, Kiros & Hinton (2016), arXiv 1607.06450.
     """
-    if not 0 < gain < float("inf"):
-        raise RemedyError(f"gain is {gain}, expected a positive number")
+    if not (is_number(gain) and gain > 0):
+        raise RemedyError(f"gain is {gain!r}, expected a positive number")
     check(model, optimizer)
     layers = Target(model, site=site).fitting(why_not, whole=True)
     with Change("layer_norm", {"gain": gain}) as change:

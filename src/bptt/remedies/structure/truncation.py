@@ -5,7 +5,7 @@ from torch.optim import LBFGS, Optimizer
 
 from bptt.remedies._change import Change
 from bptt.remedies._lines import lines
-from bptt.remedies._target import Layer, RemedyError, Target
+from bptt.remedies._target import Layer, RemedyError, Target, is_whole
 from bptt.remedies.structure._stretch import Stretch
 from bptt.remedies.structure._swap import by_module, check
 
@@ -80,7 +80,7 @@ def truncation(
 
     Source: Williams & Peng (1990); Tallec & Ollivier (2017), arXiv 1705.08209, on the bias of truncation.
     """
-    if isinstance(length, bool) or length < 2:
+    if not is_whole(length, 2):
         raise RemedyError(f"length is {length!r}, expected a whole number of steps, 2 or more")
     if optimizer is None:
         raise RemedyError("truncation needs the optimizer, whose steps have to wait")

@@ -1,13 +1,12 @@
 """A ceiling for the learning rate."""
 
-import math
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
-from bptt.remedies._target import RemedyError, Target
+from bptt.remedies._target import RemedyError, Target, is_number
 
 CURES = ("OP501",)
 
@@ -52,8 +51,8 @@ def learning_rate(
 
     Source: Bottou, Curtis & Nocedal (2018), section 4; You, Gitman & Ginsburg (2017) for the ratio.
     """
-    if not 0 < lr < math.inf:
-        raise RemedyError(f"lr is {lr}, expected a positive number")
+    if not (is_number(lr) and lr > 0):
+        raise RemedyError(f"lr is {lr!r}, expected a positive number")
     assert optimizer is not None
     with Change("learning_rate", {"lr": lr}) as change:
         ceiling = Ceiling(optimizer, lr)
