@@ -1,7 +1,7 @@
 """Repairs of a running script: applied, watched, kept or undone; and the way back from a run that is lost."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +16,29 @@ from bptt.rules import table
 RULES = table()
 
 
+_all: list[Repairer] = []
+
+
+def repair(monitor: Monitor, *say: Any) -> Repairer:
+    """A repairer whose repairs are taken back when the test is over: some act on the whole process."""
+    _all.append(Repairer(monitor, *say))
+    return _all[-1]
+
+
+@pytest.fixture(autouse=True)
+def _undone() -> Iterator[None]:
+    yield
+    while _all:
+        _all.pop().undo()
+
+
 def repaired(code: str, updates: int | None = None) -> tuple[Repairer, Any]:
     """The bad model of a rule, trained as it is written, under repair."""
     torch.manual_seed(0)
     example = RULES[code].bad()
     example.updates = updates or example.updates
     with Monitor() as monitor:
-        repairer = Repairer(monitor)
+        repairer = repair(monitor)
         example.train()
         repairer.close()
     assert monitor.fault is None, monitor.fault
@@ -67,7 +83,7 @@ def test_a_healthy_loop_is_left_alone_bit_for_bit(code: str) -> None:
             example.train()
             return list(example.model.parameters())
         with Monitor() as monitor:
-            repairer = Repairer(monitor)
+            repairer = repair(monitor)
             example.train()
             repairer.close()
         assert repairer.repairs == []
@@ -97,7 +113,7 @@ def test_every_repair_is_said_as_it_is_made() -> None:
     torch.manual_seed(0)
     example = RULES["OP503"].bad()
     with Monitor() as monitor:
-        repairer = Repairer(monitor, said.append)
+        repairer = repair(monitor, said.append)
         example.train()
         repairer.close()
     assert any("clear_gradients" in line for line in said)
@@ -109,7 +125,7 @@ def test_a_single_poisoned_batch_reaches_no_weight() -> None:
     model = nn.GRU(2, 4)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     with Monitor() as monitor:
-        repairer = Repairer(monitor)
+        repairer = repair(monitor)
         for update in range(12):
             x = torch.randn(6, 3, 2)
             optimizer.zero_grad()

@@ -259,13 +259,16 @@ def judged(
     torch.manual_seed(0)
     example = RULES[code].bad()
     example.updates = example.updates if code in LONG else min(example.updates, BRIEF)
+    change = None
     if remedy is not None:
-        REMEDIES[remedy].apply(example.model, example.optimizer, **dict(args))
+        change = REMEDIES[remedy].apply(example.model, example.optimizer, **dict(args))
     with Monitor(example.model, example.optimizer) as monitor:
         example.train()
     assert monitor.fault is None, monitor.fault
     assert len(monitor.findings) >= 0
     found = RULES[code].check(monitor.case.evidence, RULES[code].options)
+    if change is not None:
+        change.undo()  # some remedies act on the whole process
     return found, list(example.losses)
 
 

@@ -53,9 +53,10 @@ class Loop:
 
 
 class Loops:
-    """All of a run."""
+    """All of a run; of a model that is given, those with parameters of other models are left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module | None = None) -> None:
+        self._model = None if model is None else weakref.ref(model)
         self.found: dict[frozenset[int], Loop] = {}
         self._passes = 0
         self._blank: dict[
@@ -76,11 +77,19 @@ class Loops:
         for group in graph.recurrent():
             leaves = graph.parameters(group)
             weights = [leaf for leaf in leaves if leaf.dim() == 2 and id(leaf) not in known]
-            if weights and len(weights) == sum(leaf.dim() == 2 for leaf in leaves):
+            whole = len(weights) == sum(leaf.dim() == 2 for leaf in leaves)
+            if weights and whole and not self._belongs_elsewhere(weights):
                 self._add(weights, trains=True)
                 self._begins(graph, group)
         for weight in _fixed(graph):
             self._add([weight], trains=False)
+
+    def _belongs_elsewhere(self, weights: list[Tensor]) -> bool:
+        model = None if self._model is None else self._model()
+        if model is None:
+            return False
+        own = set(map(id, model.parameters()))
+        return any(isinstance(w, nn.Parameter) and id(w) not in own for w in weights)
 
     def _add(self, weights: list[Tensor], trains: bool) -> None:
         loop = Loop(weights, trains)

@@ -66,13 +66,19 @@ class Repairer:
         evidence = self.monitor.case.evidence
         evidence.incident = evidence.incident or next(iter(self.treatment.incidents), None)
 
+    def undo(self) -> None:
+        """Take back every repair that stands, the last one first: for a process that goes on with other models."""
+        for change in reversed(self.treatment.changes):
+            change.undo()
+
     def _standing(self) -> list[Repair]:
         """Repairs in place, in the order of their changes."""
         return [each for each in self.repairs if each.outcome == "kept"]
 
     def unrepaired(self, verdict: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Of the findings as `findings.json` holds them, those without a repair that was kept."""
-        cured = {(each.code, each.site) for each in self.repairs if each.outcome == "kept"}
+        """Of the findings as `findings.json` holds them, those without a repair that was judged and kept."""
+        kept = [each for each in self.repairs if each.outcome == "kept" and not each.reason]
+        cured = {(each.code, each.site) for each in kept}
         return [each for each in verdict if (each["code"], each["site"]) not in cured]
 
     def as_dicts(self) -> list[dict[str, Any]]:

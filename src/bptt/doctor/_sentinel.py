@@ -52,7 +52,7 @@ class Sentinel:
         self._clips: list[tuple[str, float, float | None]] = []
         self._grad_norm = math.nan
         self._unclaimed = 0  # passes before there was any optimizer to count them for
-        self.hand, self.loops = HandUpdates(), Loops()
+        self.hand, self.loops = HandUpdates(), Loops(model)
         self.axes = NOTHING
         self.number, self.stride = 0, 1  # updates so far, and how seldom all is looked at
         self.full = self.was_full = True  # whether it is in this update, and was in the one before
