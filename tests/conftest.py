@@ -32,4 +32,6 @@ def _seed() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
     assert left == (torch.float32, True), "a test changed torch's default dtype or gradient mode"
-    assert not wrapped, "a test left torch.autograd.backward wrapped: a monitor or a probe was not ended"
+    assert not wrapped, (
+        "a test left torch.autograd.backward wrapped: a monitor or a probe was not ended"
+    )
