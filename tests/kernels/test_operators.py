@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import library
 
 from bptt.kernels import Call, Inputs, Rows, available, layer
 from layers import CELLS, Case
@@ -52,10 +53,10 @@ CASES = [
 def test_opcheck(case: Case, dtype: torch.dtype) -> None:
     """Schema, fake tensors and tracing, as torch checks them; the gradient is a Function's, not the operator's."""
     utilities = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
-    torch.library.opcheck(
+    library.opcheck(
         torch.ops.bptt.layer.default, tuple(forward_arguments(case, dtype)), test_utils=utilities
     )
-    torch.library.opcheck(
+    library.opcheck(
         torch.ops.bptt.layer_backward.default,
         tuple(backward_arguments(case, dtype)),
         test_utils=utilities,

@@ -59,9 +59,8 @@ class Loops:
         self._model = None if model is None else weakref.ref(model)
         self.found: dict[frozenset[int], Loop] = {}
         self._passes = 0
-        self._blank: dict[
-            int, bool
-        ] = {}  # by weight: whether its first product of the run met a state of zeros
+        # By weight: whether its first product of the run met a state of zeros.
+        self._blank: dict[int, bool] = {}
         self.carried = False
 
     def look(self, roots: Iterable[Any], otherwise: Iterable[nn.Module]) -> None:

@@ -76,9 +76,8 @@ class Forward:
         self.data: list[tuple[nn.Module, Tensor | None]] = []
         self.steps: dict[int, tuple[int, int, Any]] = {}
         self.seconds = 0.0
-        self.seldom = (
-            False  # the hook is there in updates that are looked at whole, and in no other
-        )
+        self.seldom = False
+        """The hook is there in updates that are looked at whole, and in no other."""
         self._bytes = 0
         self._recurrent: dict[type, bool] = {}
         self.handed = HandOvers()

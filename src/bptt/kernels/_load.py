@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from bptt._errors import BpttError
 
@@ -63,9 +63,9 @@ def fast_torch_products() -> bool:
 
 
 def _register_fakes() -> None:
-    """Shapes of the operators' outputs, for torch.compile and torch.library.opcheck."""
+    """Shapes of the operators' outputs, for torch.compile and for `opcheck`."""
 
-    @torch.library.register_fake("bptt::layer")
+    @library.register_fake("bptt::layer")
     def layer(
         cell: int, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, h0: Any, c0: Any, T: int,
         B: int, offset: Any, reverse: bool, tokens: bool, save: bool, bf16: bool,
@@ -84,7 +84,7 @@ def _register_fakes() -> None:
             make(N, H, wanted=save and cell == 2),
         )
 
-    @torch.library.register_fake("bptt::layer_backward")
+    @library.register_fake("bptt::layer_backward")
     def layer_backward(
         cell: int, x: Tensor, w_ih: Tensor, w_hh: Tensor, h0: Any, c0: Any, y: Tensor, gates: Tensor,
         c_all: Tensor, hn: Tensor, dy: Any, dh: Any, dc: Any, T: int, B: int, offset: Any, reverse: bool,
@@ -109,6 +109,6 @@ def _register_fakes() -> None:
             y.new_empty(1, dtype=torch.long),
         )
 
-    @torch.library.register_fake("bptt::product")
+    @library.register_fake("bptt::product")
     def product(a: Tensor, b: Tensor) -> Tensor:
         return a.new_empty(a.shape[0], b.shape[1])

@@ -138,9 +138,7 @@ class Keeper(Callback):
         if pl_module.updates and update >= pl_module.updates:
             self.reason = "updates"
         if self.reason:
-            trainer.should_stop = (
-                True  # after one more validation, which Lightning runs before it ends
-            )
+            trainer.should_stop = True  # after one more validation, which Lightning runs
         elif update % config.save_every == 0 and update % config.validate_every:
             self.save(trainer)
 

@@ -124,6 +124,7 @@ class Updates:
             clipping by value: the share of the norm that was left.
         lr: learning rate of the recurrent weights' group, or of the first.
         ratio: `‖Δw‖ / ‖w‖` of the recurrent weights in this update, the largest over the modules; nan if not stepped.
+            In updates that were not looked at whole, the last that was measured.
         whole_ratio: the same over all weights of the optimizer.
         carried: gradients of an earlier update were still there when this update's first backward pass began, and the
             step used them.
