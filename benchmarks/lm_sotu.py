@@ -1,13 +1,14 @@
 """Language models of the State of the Union against xz: the four cells side by side, each with the same time.
 
     python benchmarks/lm_sotu.py --minutes 30 --cell lstm
-    python benchmarks/lm_sotu.py --minutes 30 --cell rnn --cell relu-rnn --cell gru
+    python benchmarks/lm_sotu.py --minutes 8 --cell rnn --cell relu-rnn --cell gru --cell lstm
 
 Addresses are in the order of their years; the last tenth is held out. Its first half chooses the best of a run's
 models, its second (`test`) is seen once. xz is given what the models were given: its bits for a text are what
 `xz -9e` of the training text and that text together has more than `xz -9e` of the training text alone.
 
-A run lies in runs/lm_sotu/CELL; one that was stopped goes on where it was. Rows of other cells in the result stay.
+A run lies in runs/lm_sotu/CELL-MINUTES; one that was stopped goes on where it was. Rows of other cells and of other
+budgets stay in the result.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def xz(training: str, text: str) -> float:
 
 def trained(config: Config) -> Result:
     """The run, or the rest of it."""
-    folder = RUNS / config.cell
+    folder = RUNS / f"{config.cell}-{config.minutes:g}"
     if (folder / "last.ckpt").exists():
         before = resumed(folder)
         if before == config:
@@ -122,9 +123,8 @@ def main() -> None:
             lr=args.lr,
             bf16=args.bf16,
         )
-        rows[cell] = row(config)
+        own = rows[f"{cell}, {args.minutes:g} min"] = row(config)
         write("lm_sotu", rows)
-        own = rows[cell]
         print(
             f"{cell}: {own['held_out_bits']} bits per character held out ({own['test_bits']} on the test half), xz "
             f"{rows['xz']['held_out_bits']} ({rows['xz']['test_bits']}); {own['tokens_per_second']:,} tokens/s",
