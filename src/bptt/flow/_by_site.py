@@ -1,7 +1,7 @@
 """A read-only mapping from names to what was measured there, which says what names there are."""
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bptt._errors import BpttError
 
@@ -37,3 +37,35 @@ class BySite(Mapping[str, V]):
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}: {value}" for name, value in self._found.items())
         return f"{{{inside}}}"
+
+    def plot(self, ax: Any = None, *, site: str | None = None, **told: Any) -> Any:
+        """Draw what was measured at every site, or at one, into one picture.
+
+        Args:
+            ax: matplotlib's axes; None makes new ones with `pyplot`.
+            site: the name of one site; None draws all.
+            told: what the results' own `plot` takes: for `bptt.spectrum` the picture, `what=`.
+
+        Returns:
+            The axes.
+
+        Raises:
+            BpttError: matplotlib is not installed, or no such site or picture.
+
+        Example:
+            >>> import torch, bptt
+            >>> from matplotlib.figure import Figure
+            >>> found = bptt.spectrum(torch.nn.RNN(2, 16), torch.randn(10, 1, 2))
+            >>> axes = found.plot(Figure().add_subplot())
+            >>> len(axes.collections[0].get_offsets()), axes.get_aspect()
+            (16, 1.0)
+        """
+        for name in self._found if site is None else [site]:
+            value: Any = self[name]
+            ax = value.plot(ax, **told)
+        return ax
+
+    def _repr_html_(self) -> str:
+        from bptt.flow.picture._page import of_parts
+
+        return of_parts(self)

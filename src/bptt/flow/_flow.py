@@ -150,6 +150,26 @@ class Site:
         mass = (measured - measured.max()).exp()
         return float(mass[length:].sum() / mass.sum())
 
+    def plot(self, ax: Any = None, *, what: str = "credit") -> Any:
+        """Draw this site; see `Flow.plot`.
+
+        Example:
+            >>> import bptt
+            >>> from matplotlib.figure import Figure
+            >>> net, x = torch.nn.GRU(2, 8), torch.randn(20, 1, 2)
+            >>> site = bptt.measure(net, x, loss=lambda y: y[0][-1].sum())["l0"]
+            >>> site.plot(Figure().add_subplot(), what="gradient").get_xlabel()
+            'step t'
+        """
+        from bptt.flow.picture._sites import plot
+
+        return plot([self], what, ax)
+
+    def _repr_html_(self) -> str:
+        from bptt.flow.picture._page import of_flow
+
+        return of_flow(Flow({self.name: self}, threshold=self.threshold))
+
     def reach(self) -> str:
         """The horizon in words: `"11 of 784 steps"`, `"all 784 steps"`."""
         horizon = self.horizon
@@ -195,6 +215,45 @@ class Flow:
     def __repr__(self) -> str:
         inside = ", ".join(f"{site.name}: {site.reach()}" for site in self)
         return f"Flow({inside or 'nothing measured'})"
+
+    def plot(self, ax: Any = None, *, what: str = "credit", site: str | None = None) -> Any:
+        """Draw the sites into one picture, by matplotlib.
+
+        | `what` | shows |
+        |---|---|
+        | `credit` | the credit curve by lag, a mark at the horizon, the threshold as a dotted line |
+        | `gradient` | norms of `dL/dh_t`, of `dL/dc_t` and of the direct gradient by step, means over samples |
+        | `attribution` | what weights, slope and gates add to the log gain of each step; of one site |
+
+        Args:
+            ax: the axes to draw on; None makes new ones with `pyplot`. A second flow on the same axes goes beside the
+                first, in other hues, dashes and marks.
+            what: the picture.
+            site: the name of one site; None draws all.
+
+        Returns:
+            The axes.
+
+        Raises:
+            BpttError: matplotlib is not installed, no such picture or site, or nothing was measured that it could show.
+
+        Example:
+            >>> import bptt
+            >>> from matplotlib.figure import Figure
+            >>> net, x = torch.nn.GRU(2, 8), torch.randn(20, 1, 2)
+            >>> flow = bptt.measure(net, x, loss=lambda y: y[0][-1].sum())
+            >>> axes = flow.plot(Figure().add_subplot())
+            >>> len(axes.get_lines()[0].get_ydata()), axes.get_yscale()
+            (20, 'log')
+        """
+        from bptt.flow.picture._sites import plot
+
+        return plot(list(self) if site is None else [self[site]], what, ax)
+
+    def _repr_html_(self) -> str:
+        from bptt.flow.picture._page import of_flow
+
+        return of_flow(self)
 
     def summary(self) -> str:
         """One line a site, in plain text, and the notes."""

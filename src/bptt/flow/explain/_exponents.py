@@ -1,6 +1,7 @@
 """What `lyapunov` finds: the exponents of one system, their errors, and what follows from them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -100,6 +101,22 @@ class Exponents:
         if bool(above.all()) and len(above) < self.size:
             return None
         return float(self.exponents[above].sum())
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the exponents by their number, with standard errors, and the line at 0; by matplotlib.
+
+        Args:
+            ax: the axes to draw on; None makes new ones with `pyplot`.
+
+        Returns:
+            The axes.
+
+        Raises:
+            BpttError: matplotlib is not installed.
+        """
+        from bptt.flow.picture._spectra import plot_exponents
+
+        return plot_exponents(self, ax)
 
     def __repr__(self) -> str:
         error = f" ± {float(self.error[0]):.1g}" if bool(self.error[0].isfinite()) else ""

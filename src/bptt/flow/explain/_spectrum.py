@@ -103,10 +103,12 @@ class SiteSpectrum:
         With a projected state (`proj_size`) the block is `W_gate W_hr`, the map from one step's unprojected output to
         the gate.
         """
-        return {
-            gate: float(torch.linalg.eigvals(block).abs().max())
-            for gate, block in self._blocks().items()
-        }
+        return {gate: float(found.abs().max()) for gate, found in self.gate_eigenvalues.items()}
+
+    @cached_property
+    def gate_eigenvalues(self) -> dict[str, Tensor]:
+        """`[H]` eigenvalues of the same blocks, complex, in no order."""
+        return {gate: torch.linalg.eigvals(block) for gate, block in self._blocks().items()}
 
     @cached_property
     def norm(self) -> dict[str, float]:
@@ -117,11 +119,7 @@ class SiteSpectrum:
         }
 
     def _blocks(self) -> dict[str, Tensor]:
-        w, names = self.weights, CELLS[self.kind].gate_names
-        blocks = w.w_hh.double().chunk(len(names))
-        if w.w_hr is not None:
-            blocks = [block @ w.w_hr.double() for block in blocks]
-        return dict(zip(names, blocks, strict=True))
+        return blocks_of(self.kind, self.weights)
 
     @cached_property
     def singular(self) -> Float[Tensor, "T B S"]:
@@ -174,9 +172,41 @@ class SiteSpectrum:
             [log_singular_values(s.lin, s.inside, start, stop).cpu() for s in self._stretches]
         )
 
+    def plot(self, ax: Any = None, *, what: str = "weights") -> Any:
+        """Draw it, by matplotlib.
+
+        | `what` | shows |
+        |---|---|
+        | `weights` | eigenvalues of each gate's block of `W_hh` in the complex plane, and the unit circle |
+        | `jacobian` | the same of the step Jacobians; of more than 5,000 those of evenly spaced steps |
+        | `singular` | largest, median and smallest singular value of `J_t` by step, geometric means over samples |
+
+        Args:
+            ax: the axes to draw on; None makes new ones with `pyplot`.
+            what: the picture.
+
+        Returns:
+            The axes.
+
+        Raises:
+            BpttError: matplotlib is not installed, or there is no such picture.
+        """
+        from bptt.flow.picture._spectra import plot_spectrum
+
+        return plot_spectrum(self, what, ax)
+
     def __repr__(self) -> str:
         gates = ", ".join(f"{gate} {value:.3g}" for gate, value in self.radius.items())
         return f"{self.kind}, spectral radius {gates}"
+
+
+def blocks_of(kind: str, w: Weights) -> dict[str, Tensor]:
+    """Each gate's block of `W_hh` in float64, `[H, H]`; times `W_hr` where the state is projected."""
+    names = CELLS[kind].gate_names
+    blocks = w.w_hh.double().chunk(len(names))
+    if w.w_hr is not None:
+        blocks = [block @ w.w_hr.double() for block in blocks]
+    return dict(zip(names, blocks, strict=True))
 
 
 def _longer(quantity: Tensor, steps: int) -> Tensor:
