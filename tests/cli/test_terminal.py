@@ -1,73 +1,18 @@
-"""On a terminal the status line keeps to the last row, and the terminal is left as it was found."""
+"""On a terminal the panel keeps to the last rows, and the terminal is left as it was found."""
 
-import fcntl
-import os
-import pty
 import re
-import select
-import struct
-import subprocess
-import sys
-import termios
-import time
 from pathlib import Path
 
-import pyte
 import pytest
 
+from terminals import Terminal
+
 SCRIPTS = Path(__file__).parent / "scripts"
-ROWS, COLUMNS = 12, 70
-
-
-class Terminal:
-    """A terminal of ROWS x COLUMNS on which a command runs."""
-
-    def __init__(self, command: list[str], folder: Path, **env: str) -> None:
-        self.screen = pyte.Screen(COLUMNS, ROWS)
-        self.stream = pyte.ByteStream(self.screen)
-        self.raw = b""
-        self.master, side = pty.openpty()
-        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=folder,
-            stdin=side,
-            stdout=side,
-            stderr=side,
-            env=os.environ | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"} | env,
-            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
-        )
-        os.close(side)
-
-    def read(self, until: float) -> bool:
-        """Take in what was written so far; False at the end of it."""
-        while select.select([self.master], [], [], max(until - time.monotonic(), 0))[0]:
-            try:
-                data = os.read(self.master, 65536)
-            except OSError:  # Linux's way to say that nobody holds the other side any more
-                return False
-            if not data:
-                return False
-            self.raw += data
-            self.stream.feed(data)
-        return True
-
-    def wait_for(self, words: str, seconds: float = 90) -> None:
-        end = time.monotonic() + seconds
-        while not any(words in row for row in self.screen.display):
-            assert time.monotonic() < end, self.screen.display
-            assert self.read(time.monotonic() + 0.1) or words in "".join(self.screen.display)
-
-    def finish(self, seconds: float = 90) -> int:
-        end = time.monotonic() + seconds
-        while self.read(time.monotonic() + 0.2):
-            assert time.monotonic() < end, self.screen.display
-        return self.process.wait(10)
 
 
 def under(tmp_path: Path, *command: str | Path, **env: str) -> Terminal:
     line = ["-m", "bptt", "run", "--out", str(tmp_path / "out"), *map(str, command)]
-    return Terminal(line, tmp_path, **env)
+    return Terminal(line, tmp_path, env=env)
 
 
 def test_status_line_below_the_scripts_output(tmp_path: Path) -> None:

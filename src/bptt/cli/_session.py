@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt.cli._awaken import when_imported
+from bptt.cli._live import Live
 from bptt.cli._script import exit_code
 from bptt.doctor import Config, Logbook
 
 if TYPE_CHECKING:
     from bptt.doctor import Monitor
     from bptt.doctor._repair import Repairer
-    from bptt.report import StatusLine
 
 
 class Session:
@@ -45,14 +45,15 @@ class Session:
         self._stderr = sys.stderr
         self._pid = os.getpid()
         self._monitor: Monitor | None = None
-        self._line: StatusLine | None = None
+        self._live = Live(log, self._stderr)
         self._fault: str | None = None  # a fault outside the monitor
 
     def begin(self) -> None:
-        """Wait for torch; show the status line if there is a terminal."""
+        """Wait for torch; show the panel if there is a terminal."""
         self.log.begin()
         with self._guard():
-            self._begin_status_line()
+            if self._speaks:
+                self._live.begin()
         when_imported("torch", self._watch)
 
     def end(self, error: BaseException | None) -> None:
@@ -60,8 +61,7 @@ class Session:
         if os.getpid() != self._pid:
             return  # a child that the script forked came this far: the run is its parent's
         with self._guard():
-            if self._line is not None:
-                self._line.close()
+            self._live.close()
         code = exit_code(error)
         state = "interrupted" if isinstance(error, KeyboardInterrupt) else "finished"
         state = "failed" if state == "finished" and code != 0 else state
@@ -94,6 +94,7 @@ class Session:
 
             self._monitor = Monitor(out=self.log, stop_after=self._updates, **self._options)
             self._monitor.start()
+            self._live.monitor = self._monitor
             if self.fix:
                 from bptt.doctor._repair import Repairer
 
@@ -149,27 +150,6 @@ class Session:
             if sentence is not None:
                 out.print(f"bptt: {sentence}", soft_wrap=True)
         self._stderr.flush()
-
-    def _begin_status_line(self) -> None:
-        if (
-            not self._speaks
-            or not self._stderr.isatty()
-            or os.environ.get("TERM", "dumb") == "dumb"
-        ):
-            return
-        from bptt.report import StatusLine
-
-        color = not os.environ.get("NO_COLOR")
-        self._line = StatusLine(self._stderr.fileno(), self._status, color=color)
-        self._line.start()
-
-    def _status(self) -> str:
-        from bptt.report import status
-
-        monitor = self._monitor
-        if monitor is None:
-            return "bptt"
-        return status(self.log.tally, updates=monitor.updates, share=monitor.share)
 
 
 def shortest(path: Path) -> str:

@@ -1,11 +1,19 @@
-"""What a run shows: the page for a terminal, the status line while it runs."""
+"""What a run shows: the page for a terminal, and the panel while it runs."""
 
-from bptt.report._live import StatusLine
-from bptt.report.terminal import console, show, status
+from bptt.report._clean import can_encode, clean
+from bptt.report._live import LivePanel
+from bptt.report._panel import panel
+from bptt.report._panel_glance import Glance, Pace, Reach
+from bptt.report.terminal import console, show
 
 __all__ = [
-    "StatusLine",
+    "Glance",
+    "LivePanel",
+    "Pace",
+    "Reach",
+    "can_encode",
+    "clean",
     "console",
+    "panel",
     "show",
-    "status",
 ]

@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.text import Text
 
+from bptt.report._clean import clean, name
+
 STYLES = {"error": "bold red", "warning": "bold yellow", "advice": "bold cyan"}
 
 
@@ -29,40 +31,44 @@ def findings(verdict: Sequence[Mapping[str, Any]]) -> list[str | Text]:
     for finding in verdict:
         lines += ["", _title(finding), *(f"  {line}" for line in _lines(finding))]
     codes = list(dict.fromkeys(finding["code"] for finding in verdict))
-    return [*lines, "", f"`bptt explain {codes[0]}` says more."]
+    return [*lines, "", f"`bptt explain {name(codes[0])}` says more."]
 
 
-def _title(finding: Mapping[str, Any]) -> Text:
-    severity = str(finding.get("severity"))
-    text = Text(severity, style=STYLES.get(severity, "bold"))
-    parts = [f" {finding['code']} {finding.get('name', '')}".rstrip()]
+def title(finding: Mapping[str, Any]) -> tuple[str, str]:
+    """A finding in a row: its severity, and the rest.
+
+    Example:
+        >>> title({"code": "VG101", "severity": "error", "site": "rnn.l0", "update": 3})
+        ('error', ' VG101 · rnn.l0 · since update 3')
+    """
+    parts = [f" {name(finding['code'])} {name(finding.get('name', ''))}".rstrip()]
     if finding.get("site"):
-        parts.append(str(finding["site"]))
+        parts.append(name(finding["site"]))
     if finding.get("update") is not None:
         since = "since" if finding.get("persists", True) else "at"
         parts.append(f"{since} update {finding['update']:,}")
     if 0 < finding.get("confidence", 1.0) < 0.75:
         parts.append("not sure")
-    return text.append(_clean(" · ".join(parts)), style="bold")
+    return name(finding.get("severity")), " · ".join(parts)
+
+
+def _title(finding: Mapping[str, Any]) -> Text:
+    severity, rest = title(finding)
+    return Text(severity, style=STYLES.get(severity, "bold")).append(rest, style="bold")
 
 
 def _lines(finding: Mapping[str, Any]) -> list[str]:
-    lines = [_clean(line) for line in str(finding.get("message", "")).splitlines()[:3]]
+    lines = [clean(line) for line in str(finding.get("message", "")).splitlines()[:3]]
     cures = [_cure(each) for each in finding.get("prescriptions") or ()]
     if cures:
-        lines.append(_clean("cure: " + ", or ".join(cures[:3])))
+        lines.append(clean("cure: " + ", or ".join(cures[:3])))
     folded = finding.get("consequences") or ()
     if folded:
         said = dict.fromkeys(f"{each['code']} {each.get('name', '')}".strip() for each in folded)
-        lines.append(_clean("and therefore: " + ", ".join(said)))
+        lines.append(clean("and therefore: " + ", ".join(said)))
     return lines
 
 
 def _cure(prescription: Mapping[str, Any]) -> str:
     args = ", ".join(f"{key}={value}" for key, value in (prescription.get("args") or {}).items())
     return f"{prescription['remedy']}({args})" if args else str(prescription["remedy"])
-
-
-def _clean(text: str) -> str:
-    """Without control characters: names come from the script and could hold any."""
-    return "".join(char if char.isprintable() else "?" for char in text)

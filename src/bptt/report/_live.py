@@ -1,63 +1,75 @@
-"""The status line: the terminal's last row, kept out of the script's way by a scroll region.
+"""The live panel: the terminal's last rows, kept out of the script's way by a scroll region.
 
-The script's output scrolls above it as on a terminal one row shorter; nothing of `sys.stdout` or `sys.stderr` is
-replaced or wrapped. Each drawing saves and restores the cursor and leaves in a single write.
+The script's output scrolls above them as on a lower terminal; nothing of `sys.stdout` or `sys.stderr` is replaced or
+wrapped, no signal is handled. Each drawing saves and restores the cursor, with its colours and modes, and leaves in a
+single write, which terminals take in whole.
 """
 
 import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
-from rich.cells import set_cell_size
+from bptt.report._panel import room
+from bptt.report._panel_rows import Row, escaped
 
 SAVE, RESTORE = "\x1b7", "\x1b8"
 ALL_ROWS = "\x1b[r"
 INDEX = "\x1b" + "D"  # one row down in the same column, scrolling at the bottom
-PERIOD = 0.5
+OURS = "\x1b[?6l\x1b(B\x1b[0m"  # rows counted from the top, letters, no colours: a script may have left others
+PERIOD, LOOK = 0.5, 0.1
+"""Seconds between two drawings, and between two looks at the terminal's size."""
 MIN_ROWS = 4
 
+Rows = Callable[[int, int], Sequence[Row]]
 
-class StatusLine:
-    """Shows `text()` on the last row of the terminal at `fd`, twice a second, until closed.
+
+class LivePanel:
+    """Shows a few rows at the foot of the terminal at `fd`, twice a second, until closed.
+
+    A third of the terminal at most, and a single row of a small one. Another size is seen within a tenth of a second.
+    In the background nothing is drawn.
 
     Args:
         fd: file descriptor of a terminal; a copy of it is used, so the script may redirect its own.
-        text: called for each drawing, from the line's own thread.
-        color: whether to show the row in reverse video.
+        rows: called for each drawing, from the panel's own thread, with the columns and rows there is room for.
+        color: whether to use colours; a single row is shown in reverse video then.
     """
 
-    def __init__(self, fd: int, text: Callable[[], str], *, color: bool = True) -> None:
-        self._fd, self._text, self._color = os.dup(fd), text, color
+    def __init__(self, fd: int, rows: Rows, *, color: bool = True) -> None:
+        self._fd, self._rows, self._color = os.dup(fd), rows, color
         self._pid = os.getpid()
-        self._size: os.terminal_size | None = None
-        self._shown = ""
+        self._size: os.terminal_size | None = None  # with rows reserved; None without
+        self._height = 0
+        self._last: Sequence[Row] = ()
+        self._drawn = 0.0
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._watch = _reset_when_gone(self._fd)
-        self._thread = threading.Thread(target=self._run, name="bptt status line", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="bptt panel", daemon=True)
 
     def start(self) -> None:
-        """Reserve the row and begin to draw."""
+        """Reserve the rows and begin to draw."""
         self._draw()
         self._thread.start()
 
     def close(self) -> None:
-        """Give the row back; harmless when repeated, and in a forked child."""
+        """Give the rows back; harmless when repeated, and in a forked child."""
         if os.getpid() != self._pid or self._over.is_set():
             return
         self._over.set()
         with self._lock:
             if self._size is not None and _in_foreground(self._fd):
-                self._write(release(self._size.lines))
+                self._write(release(self._size.lines, self._height))
         with contextlib.suppress(OSError):
             os.write(self._watch, b"done\n")
         os.close(self._watch)
         os.close(self._fd)
 
     def _run(self) -> None:
-        while not self._over.wait(PERIOD):
+        while not self._over.wait(LOOK):
             self._draw()
 
     def _draw(self) -> None:
@@ -65,36 +77,75 @@ class StatusLine:
             if self._over.is_set() or not _in_foreground(self._fd):
                 return  # in the background the terminal is someone else's
             size = os.get_terminal_size(self._fd)
-            if size.lines < MIN_ROWS or size.columns < 2:
+            now = time.monotonic()
+            if size == self._size and now - self._drawn < PERIOD:
                 return
-            out = "" if size == self._size else reserve(size.lines)
-            self._size = size
-            self._write(out + status(self._text(), size.lines, size.columns, color=self._color))
+            self._drawn = now
+            if size.lines < MIN_ROWS or size.columns < 2:
+                self._give_up(size.lines)
+                return
+            limit = room(size.columns, size.lines)
+            # A fault of ours (the run's own thread may change what is read here) leaves the last rows.
+            with contextlib.suppress(Exception):
+                self._last = self._rows(size.columns - 1, limit)
+            self._show(size, self._last[:limit], limit)
+
+    def _show(self, size: os.terminal_size, rows: Sequence[Row], limit: int) -> None:
+        resized = size != self._size
+        height = max(len(rows), 1, 0 if resized else self._height)
+        out = ""
+        if resized or height > self._height:
+            out = reserve(size.lines, height, before=self._height, resized=resized)
+        self._size, self._height = size, height
+        lines = [escaped(row, size.columns - 1, color=self._color) for row in rows]
+        if limit == 1 and self._color and lines:
+            lines = [f"\x1b[7m{lines[0]}\x1b[0m"]
+        self._write(out + draw([*lines, *[""] * (height - len(lines))], size.lines))
+
+    def _give_up(self, rows: int) -> None:
+        """The terminal has become too small: no rows of it are kept."""
+        if self._size is not None and rows:
+            self._write(f"{SAVE}{ALL_ROWS}{RESTORE}")
+        self._size, self._height = None, 0
 
     def _write(self, sequence: str) -> None:
         with contextlib.suppress(OSError):
             os.write(self._fd, sequence.encode("utf-8", "replace"))
 
 
-def reserve(rows: int) -> str:
-    """Keep the last of `rows` rows out of scrolling; the cursor stays on its text, even on that row."""
-    region = f"\x1b[1;{rows - 1}r"
-    # A region set earlier, for another size, goes first. Then down and up again: if the cursor is on
-    # the last row, the text moves up by one.
-    return f"{SAVE}{ALL_ROWS}{RESTORE}{INDEX}\x1b[1A{SAVE}{region}{RESTORE}"
+def reserve(rows: int, height: int, *, before: int = 0, resized: bool = False) -> str:
+    """Keep the last `height` of `rows` rows out of scrolling; the cursor stays on its text, even on those rows.
+
+    Args:
+        rows: of the terminal.
+        height: rows of the panel.
+        before: rows that the panel had until now.
+        resized: the terminal had another size then, and may have moved its text: what is below the cursor is cleared,
+            the panel of before being there, wherever that is.
+    """
+    shown = 0 < before < rows
+    clear = (
+        f"{SAVE}{OURS}\x1b[{rows - before + 1};1H\x1b[J{RESTORE}" if shown and not resized else ""
+    )
+    # A region set earlier goes first. Then down and up again: if the cursor is on one of the last rows, the text moves
+    # up by as many as are needed.
+    moved = f"{SAVE}{ALL_ROWS}{RESTORE}{INDEX * height}\x1b[{height}A"
+    gone = f"{SAVE}\x1b[B\r\x1b[0m\x1b[J{RESTORE}" if before and resized else ""
+    return f"{clear}{moved}{gone}{SAVE}\x1b[1;{rows - height}r{RESTORE}"
 
 
-def status(text: str, rows: int, columns: int, *, color: bool) -> str:
-    """Draw `text` into the last row, at most as wide as the terminal."""
-    line = set_cell_size("".join(c if c.isprintable() else "?" for c in text), columns - 1)
-    styled = f"\x1b[7m{line}\x1b[0m" if color else line
+def draw(lines: Sequence[str], rows: int) -> str:
+    """Draw `lines`, each at most as wide as the terminal, into its last rows."""
+    height = len(lines)
     # The region is set again each time: a script may reset the terminal.
-    return f"{SAVE}\x1b[1;{rows - 1}r\x1b[{rows};1H\x1b[2K{styled}{RESTORE}"
+    parts = [f"{SAVE}\x1b[1;{rows - height}r{OURS}"]
+    parts += [f"\x1b[{rows - height + n};1H{line}\x1b[K" for n, line in enumerate(lines, 1)]
+    return "".join([*parts, RESTORE])
 
 
-def release(rows: int) -> str:
-    """Clear the last row and let it scroll again."""
-    return f"{SAVE}{ALL_ROWS}\x1b[{rows};1H\x1b[2K{RESTORE}"
+def release(rows: int, height: int) -> str:
+    """Clear the last rows and let them scroll again."""
+    return f"{SAVE}{ALL_ROWS}{OURS}\x1b[{max(rows - height, 0) + 1};1H\x1b[J{RESTORE}"
 
 
 def _in_foreground(fd: int) -> bool:

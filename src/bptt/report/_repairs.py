@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.text import Text
 
+from bptt.report._clean import clean, name
+
 STYLES = {"kept": "bold green", "undone": "bold yellow"}
 
 
@@ -35,7 +37,7 @@ def repairs(
         if finding["code"] in tried:
             lines += [
                 "",
-                f"not repaired {finding['code']}: what was tried did not cure it; the finding says what to do",
+                f"not repaired {name(finding['code'])}: what was tried did not cure it; the finding says what to do",
             ]
     return lines
 
@@ -43,22 +45,22 @@ def repairs(
 def _repair(each: Mapping[str, Any]) -> list[str | Text]:
     outcome = str(each["outcome"])
     args = ", ".join(f"{key}={value}" for key, value in each["args"].items())
-    parts = [each["code"], each["site"], f"{each['remedy']}({args}) at update {each['update']:,}"]
+    parts = [
+        name(each["code"]),
+        name(each["site"]),
+        f"{each['remedy']}({args}) at update {each['update']:,}",
+    ]
     if each.get("back_to") is not None:
         parts.append(f"weights as after update {each['back_to']:,}")
     head = Text("repaired" if outcome == "kept" else outcome, style=STYLES.get(outcome, "bold"))
-    head.append(_clean(" " + " · ".join(part for part in parts if part)))
+    head.append(clean(" " + " · ".join(part for part in parts if part)))
     lines: list[str | Text] = [head]
     if each["outcome"] == "kept" and each["lines"]:
         first, *rest = each["lines"]
         lines += [
-            _clean(f"  to keep it: {first}"),
-            *(_clean(f"              {line}") for line in rest),
+            clean(f"  to keep it: {first}"),
+            *(clean(f"              {line}") for line in rest),
         ]
     if each["reason"]:
-        lines.append(_clean(f"  {each['reason']}"))
+        lines.append(clean(f"  {each['reason']}"))
     return lines
-
-
-def _clean(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)

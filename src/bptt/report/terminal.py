@@ -12,12 +12,17 @@ from rich.console import Console
 from rich.text import Text
 
 from bptt.doctor import Tally
+from bptt.report._clean import can_encode, clean, to_ascii
+from bptt.report._clean import name as named
 from bptt.report._findings import findings
 from bptt.report._plot import axis, draw
 from bptt.report._repairs import repairs
 
 PLOTTED = 6
 """Sites that get a plot each; more of them get a table."""
+
+WIDTH = 60
+"""Columns of a plot, where the terminal has them."""
 
 KINDS = {
     "rnn_tanh": "tanh RNN",
@@ -26,7 +31,6 @@ KINDS = {
     "lstm": "LSTM",
     "own": "own cell",
 }
-ASCII = str.maketrans({"×": "x", "·": "-", "│": "|", "┼": "+", "—": "-", "…": "~"})
 
 Digest = Mapping[str, Any]
 
@@ -55,42 +59,29 @@ def show(run: Digest, tally: Tally, out: Console, folder: str | None = None) -> 
         <BLANKLINE>
         rnn.l0  GRU · gradient reaches all 4 steps · ×0.905 per step · 0 % of steps unreached
     """
-    ascii_only = not _can_encode(out.encoding)
+    ascii_only = not can_encode(out.encoding)
     threshold = float(run.get("options", {}).get("threshold") or 1e-3)
+    width = min(WIDTH, max(out.width - 9, 24)) if out.is_terminal else WIDTH
     lines: list[str | Text] = [_head(run)]
     if run.get("sentence"):
-        lines += ["", f"bptt: {run['sentence']}"]
+        lines += ["", clean(f"bptt: {run['sentence']}")]
     lines += findings(tally.verdict)
     lines += repairs(run.get("repairs") or (), tally.verdict)
     if len(tally.sites) > PLOTTED:
         lines += ["", *_table(tally)]
     else:
         for name, digest in tally.sites.items():
-            lines += ["", *_site(name, digest, tally.first[name], threshold, ascii_only)]
+            lines += ["", *_site(name, digest, tally.first[name], threshold, width, ascii_only)]
     if tally.notes:
         lines += ["", Text("Not measured, or only in part", style="bold")]
-        lines += [_plain(f"  {note['subject']}: {note['reason']}") for note in tally.notes]
+        lines += [f"  {named(note['subject'])}: {clean(note['reason'])}" for note in tally.notes]
     if folder is not None:
-        lines += ["", f"Results: {folder}"]
+        lines += ["", f"Results: {clean(folder, 4096)}"]
     for line in lines:
         text = Text(line) if isinstance(line, str) else line
         if ascii_only:
-            text.plain = text.plain.translate(ASCII).encode("ascii", "replace").decode()
+            text.plain = to_ascii(text.plain)
         out.print(text, soft_wrap=True)
-
-
-def status(tally: Tally, *, updates: int, share: float) -> str:
-    """What the status line says while the script runs.
-
-    Example:
-        >>> tally = Tally()
-        >>> tally.add({"sites": {"rnn.l0": {"horizon": 11, "lags": 127}}, "notes": []})
-        >>> status(tally, updates=1240, share=0.0191)
-        'bptt · update 1,240 · rnn.l0 11 of 128 steps · 1.9 % of the time'
-    """
-    parts = ["bptt", f"update {updates:,}"]
-    parts += [f"{name} {reach(digest)}" for name, digest in tally.sites.items()][:PLOTTED]
-    return " · ".join([*parts, f"{100 * share:.1f} % of the time"])
 
 
 def reach(digest: Digest) -> str:
@@ -108,34 +99,45 @@ def reach(digest: Digest) -> str:
     return f"all {lags + 1} steps" if horizon >= lags else f"{horizon} of {lags + 1} steps"
 
 
+def kind(digest: Digest) -> str:
+    """A site's cell in words.
+
+    Example:
+        >>> kind({"kind": "rnn_tanh"})
+        'tanh RNN'
+    """
+    known = named(digest.get("kind"))
+    return KINDS.get(known, known)
+
+
 def _head(run: Digest) -> Text:
-    parts = ["bptt", str(run.get("script") or "a training loop")]
+    parts = ["bptt", named(run.get("script") or "a training loop")]
     parts.append(f"{_count(run.get('updates'), 'update')}, {_count(run.get('probes'), 'probe')}")
     if run.get("overhead"):
         parts.append(f"{100 * run['overhead']:.1f} % of the time")
     if run.get("state") in ("failed", "interrupted", "killed"):
         parts.append(run["state"])
-    head = _plain(" · ".join(parts))
+    head = Text(" · ".join(parts))
     head.stylize("bold", 0, 4)
     return head
 
 
 def _site(
-    name: str, digest: Digest, first: Digest, threshold: float, ascii_only: bool
+    name: str, digest: Digest, first: Digest, threshold: float, width: int, ascii_only: bool
 ) -> list[str | Text]:
     curve = [point for point in digest.get("credit") or () if point[1] is not None]
     lines: list[str | Text] = [_title(name, digest, first)]
     if len(curve) < 2:
         return lines
-    for row in draw(digest["credit"], threshold, ascii_only=ascii_only):
+    for row in draw(digest["credit"], threshold, width=width, ascii_only=ascii_only):
         line = Text(f"{row.label:>6} ").append("┼" if row.at_threshold else "│", style="dim")
         style = "yellow" if row.at_threshold else "cyan"
         lines.append(line.append(row.cells, style=style))
-    return [*lines, Text(" " * 8 + axis(digest.get("lags") or 0), style="dim")]
+    return [*lines, Text(" " * 8 + axis(digest.get("lags") or 0, width), style="dim")]
 
 
 def _title(name: str, digest: Digest, first: Digest) -> Text:
-    parts = [KINDS.get(digest.get("kind", ""), str(digest.get("kind")))]
+    parts = [kind(digest)]
     parts.append(f"gradient reaches {reach(digest)}")
     if digest.get("rate") is not None:
         parts.append(f"×{math.exp(digest['rate']):.3g} per step")
@@ -143,9 +145,7 @@ def _title(name: str, digest: Digest, first: Digest) -> Text:
         parts.append(f"{100 * digest['unreached']:.0f} % of steps unreached")
     if first.get("horizon") not in (None, digest.get("horizon")):
         parts.append(f"{first['horizon']} at update {first.get('update')}")
-    title = _plain(f"{name}  {' · '.join(parts)}")
-    title.stylize("bold", 0, len(name))
-    return title
+    return Text().append(named(name), style="bold").append(f"  {' · '.join(parts)}")
 
 
 def _table(tally: Tally) -> list[str | Text]:
@@ -155,8 +155,8 @@ def _table(tally: Tally) -> list[str | Text]:
         rate, unreached = digest.get("rate"), digest.get("unreached")
         rows.append(
             (
-                _plain(name).plain,
-                KINDS.get(digest.get("kind", ""), str(digest.get("kind"))),
+                named(name),
+                kind(digest),
                 reach(digest),
                 "" if rate is None else f"×{math.exp(rate):.3g}",
                 "" if unreached is None else f"{100 * unreached:.0f} %",
@@ -173,16 +173,3 @@ def _table(tally: Tally) -> list[str | Text]:
 
 def _count(n: int | None, what: str) -> str:
     return f"an unknown number of {what}s" if n is None else f"{n:,} {what}{'s' * (n != 1)}"
-
-
-def _plain(text: str) -> Text:
-    """Text without control characters: names come from the script and could hold any."""
-    return Text("".join(char if char.isprintable() else "?" for char in text))
-
-
-def _can_encode(encoding: str) -> bool:
-    try:
-        "×·│┼┄⣿".encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
