@@ -42,8 +42,9 @@ struct BackwardPass {
       const int64_t before = i == 0 ? t : steps.reverse ? t + 1 : t - 1;
       const Step step{i, offset[t], min(part.r1, offset[t + 1] - offset[t]), offset[before],
                       i == 0 ? 0 : offset[before + 1] - offset[before]};
-      if (b.clip == Clip::norm) clipped += clip_norm(part, step);
-      cells(part, step);
+      if (b.clip == Clip::norm) arrive(part, step);
+      const int64_t shrunk = cells(part, step);
+      if (part.index == 0) clipped += shrunk;
       if (part.barrier) part.barrier->wait();
       if (b.norms || b.clip == Clip::value) clipped += settle(part, step);
       product(part, step);
@@ -65,34 +66,31 @@ struct BackwardPass {
     return total;
   }
 
-  // dh += dy, then scaled to the limit. Leaves the squared norms from before in sums.
-  int64_t clip_norm(const Part& part, const Step& step) const {
+  // dh += dy for this part's units of a row. Returns the sum of its squares.
+  BPTT_INLINE double arrive(const Part& part, const Step& step, int64_t r) const {
     const int64_t u0 = part.p0 * N * L, u1 = min(H, part.p1 * N * L);
-    for (int64_t r = part.r0; r < step.end; ++r) {
-      Vec<double> total{};
-      for (int64_t u = u0; u < u1; u += L) {
-        const int64_t n = min(L, u1 - u), at = (step.now + r) * H + u;
-        Vec<T> dh = load(s.dh + r * s.dh_ld + u, n);
-        if (b.dy) dh += load(b.dy + at, n);
-        if (b.dh_all) store(b.dh_all + at, dh, n);
-        store(s.dh + r * s.dh_ld + u, dh, n);
-        add_squares(total, dh);
-      }
-      sums(step, kH, part.index)[r] = sum<double>(total);
+    Squares squares;
+    for (int64_t u = u0; u < u1; u += L) {
+      const int64_t n = min(L, u1 - u), at = (step.now + r) * H + u;
+      Vec<T> dh = load(s.dh + r * s.dh_ld + u, n);
+      if (b.dy) dh += load(b.dy + at, n);
+      if (b.dh_all) store(b.dh_all + at, dh, n);
+      store(s.dh + r * s.dh_ld + u, dh, n);
+      squares.add(dh);
     }
+    return squares.total();
+  }
+
+  // Clip by norm: what dL/dh_t of a row is multiplied by on its way into the cell.
+  BPTT_INLINE T shrink(const Part& part, const Step& step, int64_t r) const {
+    const double norm = __builtin_sqrt(total(part, step, kH, r));
+    return norm > b.limit ? static_cast<T>(b.limit / norm) : T(1);
+  }
+
+  void arrive(const Part& part, const Step& step) const {
+    for (int64_t r = part.r0; r < step.end; ++r)
+      sums(step, kH, part.index)[r] = arrive(part, step, r);
     if (part.barrier) part.barrier->wait();
-    int64_t clipped = 0;
-    for (int64_t r = part.r0; r < step.end; ++r) {
-      const double norm = __builtin_sqrt(total(part, step, kH, r));
-      if (!(norm > b.limit)) continue;
-      clipped += part.index == 0;
-      const Vec<T> scale = broadcast(static_cast<T>(b.limit / norm));
-      for (int64_t u = u0; u < u1; u += L) {
-        const int64_t n = min(L, u1 - u);
-        store(s.dh + r * s.dh_ld + u, load(s.dh + r * s.dh_ld + u, n) * scale, n);
-      }
-    }
-    return clipped;
   }
 
   // Members share the rows out. Norms are roots of the members' sums, in their order. Returns the
@@ -104,7 +102,9 @@ struct BackwardPass {
       if (b.norms)
         for (Sum which : kNorms)
           b.norms[which * rows + step.now + r] =
-              static_cast<T>(__builtin_sqrt(total(part, step, which, r)));
+              which == kH || C<T>::kCell
+                  ? static_cast<T>(__builtin_sqrt(total(part, step, which, r)))
+                  : T(0);
       if (b.clip == Clip::value) clipped += total(part, step, kClipped, r) > 0;
     }
     return clipped;
@@ -114,24 +114,30 @@ struct BackwardPass {
   struct Row {
     const Step& step;
     int64_t r;
-    Vec<double> dh, e, dc;
+    T scale;  // clip by norm
+    Squares dh, e, dc;
     Vec<T> clipped;
   };
 
-  void cells(const Part& part, const Step& step) const {
+  // Returns the number of rows that were scaled.
+  int64_t cells(const Part& part, const Step& step) const {
+    int64_t shrunk = 0;
     for (int64_t r = part.r0; r < step.end; ++r) {
-      Row row{step, r, {}, {}, {}, {}};
+      Row row{step, r, T(1), {}, {}, {}, {}};
+      if (b.clip == Clip::norm) row.scale = shrink(part, step, r);
+      shrunk += row.scale < T(1);
       for (int64_t u = part.p0 * N * L; u < min(H, part.p1 * N * L); u += L) cell(row, u);
       gather(part, row);
     }
+    return shrunk;
   }
 
   BPTT_INLINE void gather(const Part& part, const Row& row) const {
     const Step& step = row.step;
-    if (b.norms && b.clip != Clip::norm) sums(step, kH, part.index)[row.r] = sum<double>(row.dh);
+    if (b.norms && b.clip != Clip::norm) sums(step, kH, part.index)[row.r] = row.dh.total();
     if (b.norms && C<T>::kCell) {
-      sums(step, kE, part.index)[row.r] = sum<double>(row.e);
-      sums(step, kC, part.index)[row.r] = sum<double>(row.dc);
+      sums(step, kE, part.index)[row.r] = row.e.total();
+      sums(step, kC, part.index)[row.r] = row.dc.total();
     }
     if (b.clip == Clip::value) sums(step, kClipped, part.index)[row.r] = sum<T>(row.clipped);
   }
@@ -164,13 +170,13 @@ struct BackwardPass {
       if (before) back.c_before = load(before + u, n);
       back.c = load(b.c_all + at, n);
       back.dc = load(dc, n);
-      if (b.norms) add_squares(row.e, back.dc);
+      if (b.norms) row.e.add(back.dc);
       if (b.e_all) store(b.e_all + at, back.dc, n);
     }
     Vec<T> dx[G], dhn{};
     C<T>::backward(back, dx, dhn);
     if constexpr (C<T>::kCell) {
-      if (b.norms) add_squares(row.dc, back.dc_total);
+      if (b.norms) row.dc.add(back.dc_total);
       store(dc, back.dc, n);
     }
     keep(row, u, n, dx, dhn);
@@ -180,9 +186,9 @@ struct BackwardPass {
   // dL/dh_t, clipped.
   BPTT_INLINE Vec<T> arriving(Row& row, int64_t u, int64_t n, int64_t at) const {
     Vec<T> dh = load(s.dh + row.r * s.dh_ld + u, n);
-    if (b.clip == Clip::norm) return dh;
+    if (b.clip == Clip::norm) return dh * row.scale;
     if (b.dy) dh += load(b.dy + at, n);
-    if (b.norms) add_squares(row.dh, dh);
+    if (b.norms) row.dh.add(dh);
     if (b.dh_all) store(b.dh_all + at, dh, n);
     if (b.clip == Clip::none) return dh;
     const Vec<T> high = broadcast(b.limit), low = -high;

@@ -43,6 +43,7 @@ struct Forward {
   T* c_all;        // [N, H] c_t, if save and LSTM; else null
   T* hn;           // [N, H] W_hn h_{t-1} + b_hn, if save and GRU; else null
   bool save;       // keep what backward needs
+  const T* packed = nullptr;  // w as pack leaves it, or null: then each call does it for itself
 };
 
 enum class Clip : int64_t { none = 0, value = 1, norm = 2 };
@@ -98,6 +99,12 @@ struct Pool {
 const char* isa();
 
 template <class T> void forward(const Forward<T>& f, const Pool& pool);
+
+// W_hh [G*H, H] in the order in which forward reads it, for calls that share it: to[packed_size],
+// best on a cache line's boundary. It depends on the steps' cell, H and bf16 alone.
+template <class T> int64_t packed_size(const Steps& steps);
+template <class T> void pack(const Steps& steps, const T* w, const Pool& pool, T* to);
+
 template <class T> void backward(const Backward<T>& b, const Pool& pool);
 template <class T> void product(const Product<T>& p, const Pool& pool);
 

@@ -97,18 +97,30 @@ uint16_t* round_rows(const T* from, int64_t B, int64_t H, int64_t ld, uint16_t* 
 const char* isa() { return chosen().name; }
 
 template <class T>
+int64_t packed_size(const Steps& steps) {
+  const Panels panels = kernels<T>().forward_panels(steps.cell, steps.H);
+  return panels.count * panels.size;
+}
+
+template <class T>
+void pack(const Steps& steps, const T* w, const Pool& pool, T* to) {
+  const Panels panels = kernels<T>().forward_panels(steps.cell, steps.H);
+  pack(kernels<T>().pack_forward, steps, w, panels, plan(steps, panels, pool), pool, to);
+}
+
+template <class T>
 void forward(const Forward<T>& f, const Pool& pool) {
   const Steps& steps = f.steps;
   const Kernels<T>& k = kernels<T>();
   const Panels panels = k.forward_panels(steps.cell, steps.H);
   const Plan shares = plan(steps, panels, pool);
-  const int64_t ld = padded<T>(steps.H), packed = panels.count * panels.size;
+  const int64_t ld = padded<T>(steps.H), packed = f.packed ? 0 : panels.count * panels.size;
   const int64_t halves = steps.bf16 ? steps.B * 2 * ld : 0;
-  Arena arena(Arena::bytes<T>(packed) + 2 * Arena::bytes<T>(steps.B * ld) +
-              2 * Arena::bytes<uint16_t>(halves));
+  Arena<> arena(Arena<>::bytes<T>(packed) + 2 * Arena<>::bytes<T>(steps.B * ld) +
+              2 * Arena<>::bytes<uint16_t>(halves));
   T* w = arena.take<T>(packed);
-  ForwardScratch<T> s{w, {arena.take<T>(steps.B * ld), arena.take<T>(steps.B * ld)}, ld, {}};
-  pack(k.pack_forward, steps, f.w, panels, shares, pool, w);
+  ForwardScratch<T> s{f.packed ? f.packed : w, {arena.take<T>(steps.B * ld), arena.take<T>(steps.B * ld)}, ld, {}};
+  if (!f.packed) pack(k.pack_forward, steps, f.w, panels, shares, pool, w);
   for (T* h : s.h) spread(f.h0, steps.B, steps.H, h, ld);
   for (uint16_t*& half : s.half)
     if (steps.bf16) half = round_rows(s.h[0], steps.B, steps.H, ld, arena.take<uint16_t>(halves));
@@ -125,9 +137,9 @@ void backward(const Backward<T>& b, const Pool& pool) {
   const int64_t d_ld = padded<T>(gates(steps.cell) * H);
   const int64_t dh_ld = padded<T>(panels.count * panels.units);
   const int64_t packed = panels.count * panels.size, sums = shares.parts * kSums * B;
-  Arena arena(Arena::bytes<T>(packed) + 2 * Arena::bytes<T>(B * d_ld) +
-              Arena::bytes<T>(B * dh_ld) + 2 * Arena::bytes<double>(sums) +
-              Arena::bytes<int64_t>(shares.parts));
+  Arena<> arena(Arena<>::bytes<T>(packed) + 2 * Arena<>::bytes<T>(B * d_ld) +
+              Arena<>::bytes<T>(B * dh_ld) + 2 * Arena<>::bytes<double>(sums) +
+              Arena<>::bytes<int64_t>(shares.parts));
   T* w = arena.take<T>(packed);
   BackwardScratch<T> s{w, {arena.take<T>(B * d_ld), arena.take<T>(B * d_ld)}, d_ld,
                        arena.take<T>(B * dh_ld), dh_ld,
@@ -158,12 +170,12 @@ void product(const Product<T>& p, const Pool& pool) {
   const bool small = double(p.M) * p.N * p.K < kWorthThreads;
   const int parts =
       small ? 1 : static_cast<int>(std::min<int64_t>(pool.threads, (count + grain - 1) / grain));
-  Arena arena(parts * Arena::bytes<T>(k.product_scratch));
+  Arena<> arena(parts * Arena<>::bytes<T>(k.product_scratch));
   T* scratch = arena.take<T>(0);
   run_on(pool, parts, [&](int i) {
     const FlushDenormals flush;
     const int64_t from = cut(count, parts, i, grain), to = cut(count, parts, i + 1, grain);
-    T* own = scratch + i * (Arena::bytes<T>(k.product_scratch) / sizeof(T));
+    T* own = scratch + i * (Arena<>::bytes<T>(k.product_scratch) / sizeof(T));
     by_rows ? k.product(p, from, to, 0, p.N, own) : k.product(p, 0, p.M, from, to, own);
   });
 }
@@ -181,6 +193,8 @@ void sigmoid(const T* x, T* y, int64_t n) {
 }
 
 #define BPTT_INSTANTIATE(T)                              \
+  template int64_t packed_size<T>(const Steps&);           \
+  template void pack(const Steps&, const T*, const Pool&, T*); \
   template void forward(const Forward<T>&, const Pool&);   \
   template void backward(const Backward<T>&, const Pool&); \
   template void product(const Product<T>&, const Pool&);   \

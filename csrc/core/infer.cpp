@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <vector>
+
+#include "scratch.h"
 
 namespace bptt {
 namespace {
 
-// Elements of pre-activations at a time, and rows at least: W_hh is brought into panels each time.
+// Elements of pre-activations at a time, and rows at least: W_ih is brought into panels each time.
 constexpr int64_t kElements = 1 << 19, kRows = 512;
 
 // Steps from .. to - 1, in the order of time.
@@ -51,7 +52,12 @@ void infer(const Inference<T>& run, Multiply<T> multiply, const Pool& pool, int6
   int64_t longest = 0;
   for (const Stretch& part : parts)
     longest = std::max(longest, all.offset[part.to] - all.offset[part.from]);
-  const std::unique_ptr<T[]> gates(new T[longest * width]), start(new T[all.B * H]);
+  const int64_t packed = packed_size<T>(all);
+  using Own = Arena<Scratch::call>;
+  Own arena(Own::bytes<T>(longest * width) + Own::bytes<T>(all.B * H) + Own::bytes<T>(packed));
+  T *gates = arena.template take<T>(longest * width), *start = arena.template take<T>(all.B * H);
+  T* w = arena.template take<T>(packed);
+  pack(all, run.w, pool, w);
   const T* b_hn = all.cell == Cell::gru && run.b_hh ? run.b_hh + 2 * H : nullptr;
   for (const Stretch& part : parts) {
     const int64_t row = all.offset[part.from];
@@ -62,13 +68,13 @@ void infer(const Inference<T>& run, Multiply<T> multiply, const Pool& pool, int6
     steps.B = offset[1];
     steps.offset = offset.data();
     const bool first = &part == parts.data();
-    if (!first) begin(run, all.reverse ? part.to : part.from - 1, steps.B, start.get());
+    if (!first) begin(run, all.reverse ? part.to : part.from - 1, steps.B, start);
     Input<T> in = run.in;
     if (in.x) in.x += row * in.I;
     else in.ids += row;
-    preactivate(steps, in, run.b_ih, run.b_hh, gates.get(), multiply, pool);
-    forward<T>({steps, gates.get(), run.w, b_hn, first ? run.h0 : start.get(), run.c,
-                run.y + row * H, nullptr, nullptr, false},
+    preactivate(steps, in, run.b_ih, run.b_hh, gates, multiply, pool);
+    forward<T>({steps, gates, run.w, b_hn, first ? run.h0 : start, run.c,
+                run.y + row * H, nullptr, nullptr, false, w},
                pool);
   }
 }

@@ -10,7 +10,11 @@
 
 namespace bptt {
 
+// Who may hold scratch at the same time: a call, and the kernels that it runs.
+enum class Scratch { kernel, call };
+
 // Scratch of the calling thread: one block that grows and is used again, carved from its start.
+template <Scratch use = Scratch::kernel>
 class Arena {
  public:
   explicit Arena(std::size_t bytes) {

@@ -11,6 +11,9 @@
 #ifdef __AVX512BF16__
 #include <immintrin.h>
 #endif
+#ifdef __clang__
+#include <utility>  // integer_sequence, a type
+#endif
 
 #ifndef BPTT_ISA
 #error "compile isa.cpp, which names the instruction set"
@@ -84,27 +87,40 @@ BPTT_INLINE void store(T* p, Vec<T> v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = v[i];
 }
 
-// total += x * x, in double: a float's square may lie beyond what a float can hold.
-BPTT_INLINE void add_squares(Vec<double>& total, Vec<double> x) { total += x * x; }
-
-BPTT_INLINE void add_squares(Vec<double>& total, Vec<float> x) {
-  typedef float Half __attribute__((vector_size(BPTT_VECTOR_BYTES / 2)));
-  Half halves[2];
-  __builtin_memcpy(halves, &x, sizeof x);
-  for (const Half& half : halves) add_squares(total, __builtin_convertvector(half, Vec<double>));
-}
-
 // The sum of the lanes, by halves.
-template <class T>
-BPTT_INLINE T sum(Vec<T> v) {
-  T lanes[kLanes<T>];
-  store(lanes, v);
-#pragma GCC unroll 4
-  for (int half = kLanes<T> / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
+template <class T, int kBytes = BPTT_VECTOR_BYTES, class V>
+BPTT_INLINE T sum(V v) {
+  if constexpr (kBytes == sizeof(T)) {
+    T x;
+    __builtin_memcpy(&x, &v, sizeof x);
+    return x;
+  } else {
+    typedef T Half __attribute__((vector_size(kBytes / 2)));
+    Half halves[2];
+    __builtin_memcpy(halves, &v, sizeof v);
+    return sum<T, kBytes / 2>(halves[0] + halves[1]);
+  }
 }
+
+// A sum of squares in double: a float's square may lie beyond what a float can hold. Two sums are
+// under way at a time, so that an addition waits for the last but one, not for the last.
+struct Squares {
+  Vec<double> even{}, odd{};
+
+  BPTT_INLINE void add(Vec<double> x) { even += x * x; }
+
+  BPTT_INLINE void add(Vec<float> x) {
+    typedef float Half __attribute__((vector_size(BPTT_VECTOR_BYTES / 2)));
+    Half halves[2];
+    __builtin_memcpy(halves, &x, sizeof x);
+    const Vec<double> low = __builtin_convertvector(halves[0], Vec<double>);
+    const Vec<double> high = __builtin_convertvector(halves[1], Vec<double>);
+    even += low * low;
+    odd += high * high;
+  }
+
+  BPTT_INLINE double total() const { return sum<double>(even + odd); }
+};
 
 // A bfloat16 is a float's upper half. Products on bfloat16 take them in pairs: element k is then the
 // pair of numbers 2k and 2k + 1, the first in the lower half of a float's bits.
@@ -142,22 +158,37 @@ BPTT_INLINE Vec<float> dot(Vec<float> sum, Int<float> a, Int<float> w) {
 #endif
 }
 
+// The lanes of a and b from lane `start` on, in turn: a[start], b[start], a[start + 1], ...
+#ifdef __clang__
+template <class T, int start, int... i>
+BPTT_INLINE Vec<T> in_turn(Vec<T> a, Vec<T> b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (start + i / 2 + i % 2 * kLanes<T>)...);
+}
+
+template <class T, int start>
+BPTT_INLINE Vec<T> in_turn(Vec<T> a, Vec<T> b) {
+  return in_turn<T, start>(a, b, std::make_integer_sequence<int, kLanes<T>>());
+}
+#else
+template <class T, int start>
+BPTT_INLINE Vec<T> in_turn(Vec<T> a, Vec<T> b) {
+  Int<T> from;
+  for (int i = 0; i < kLanes<T>; ++i) from[i] = start + i / 2 + i % 2 * kLanes<T>;
+  return __builtin_shuffle(a, b, from);
+}
+#endif
+
 // Transposes a kLanes x kLanes block held in registers: log2(kLanes) perfect shuffles.
 template <class T>
 BPTT_INLINE void transpose(Vec<T> (&rows)[kLanes<T>]) {
   constexpr int L = kLanes<T>;
-  Int<T> low, high;
-  for (int i = 0; i < L; ++i) {
-    low[i] = i / 2 + (i % 2) * L;
-    high[i] = L / 2 + i / 2 + (i % 2) * L;
-  }
 #pragma GCC unroll 4
   for (int round = 1; round < L; round *= 2) {
     Vec<T> next[L];
 #pragma GCC unroll 16
     for (int i = 0; i < L / 2; ++i) {
-      next[2 * i] = __builtin_shuffle(rows[i], rows[i + L / 2], low);
-      next[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + L / 2], high);
+      next[2 * i] = in_turn<T, 0>(rows[i], rows[i + L / 2]);
+      next[2 * i + 1] = in_turn<T, L / 2>(rows[i], rows[i + L / 2]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < L; ++i) rows[i] = next[i];

@@ -17,7 +17,11 @@ TRAINING = {"packed": False, "backward": True}
     [
         ("lstm", 512, 8, torch.float32, FORWARD, True, True),
         ("lstm", 512, 8, torch.float32, TRAINING, False, True),
-        ("lstm", 512, 32, torch.float32, FORWARD, False, True),
+        ("lstm", 512, 32, torch.float32, FORWARD, True, True),
+        ("lstm", 256, 128, torch.float32, FORWARD, True, True),
+        ("lstm", 256, 128, torch.float32, TRAINING, False, True),
+        ("lstm", 1024, 32, torch.float32, FORWARD, False, True),
+        ("lstm", 128, 32, torch.float32, FORWARD, False, True),
         ("lstm", 256, 8, torch.float32, FORWARD, False, True),
         ("lstm", 512, 1, torch.float32, FORWARD, False, False),
         ("lstm", 512, 8, torch.float64, FORWARD, False, False),
@@ -33,6 +37,14 @@ def test_torch_keeps_its_fast_lstm(
     monkeypatch.setattr(_choice, "fast_torch_products", lambda: fast_products)
     expected = on_fast_products if fast_products else otherwise
     assert torch_is_faster(cell, H, B, dtype, **how) is expected
+
+
+def test_one_thread_alone_keeps_the_middle_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_choice, "available", lambda: True)
+    monkeypatch.setattr(_choice, "fast_torch_products", lambda: False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert not torch_is_faster("lstm", 256, 32, torch.float32, **FORWARD)
+    assert torch_is_faster("lstm", 512, 8, torch.float32, **FORWARD)
 
 
 def test_without_the_library_all_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:

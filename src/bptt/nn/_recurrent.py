@@ -167,7 +167,7 @@ class Recurrent(nn.RNNBase):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Output `[N, D·H]` and final states `[L·D, B, H]`."""
         if self.clipped_steps and torch.is_grad_enabled():
-            self.clipped_steps = 0
+            vars(self)["clipped_steps"] = 0
         data, embedding, ends = sequence.data, sequence.embedding, []
         for number in range(self.num_layers):
             if number and self.dropout and self.training:
@@ -219,7 +219,8 @@ class Recurrent(nn.RNNBase):
         )
 
     def _count(self, clipped: int) -> None:
-        self.clipped_steps += clipped
+        # Past Module's __setattr__, which takes longer than a step of a small layer.
+        vars(self)["clipped_steps"] = self.clipped_steps + clipped
 
     def extra_repr(self) -> str:
         """torch's, with what bptt adds."""
