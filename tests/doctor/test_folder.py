@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bptt.doctor import Logbook, RunFolder, RunFolderError, read_run
+from bptt.doctor import Logbook, RunFolder, RunFolderError, open_run, read_run
 
 RECORD: dict[str, Any] = {
     "update": 1,
@@ -33,6 +33,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert findings["version"] == 1
     assert findings["sites"]["rnn.l0"]["horizon"] == 3
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        ".bptt.lock",
         "findings.json",
         "flow.jsonl",
         "run.json",
@@ -82,15 +83,17 @@ def test_a_run_that_has_only_begun_is_refused(tmp_path: Path) -> None:
     first.close()
 
 
-def test_a_line_cut_short_by_a_kill_is_skipped(tmp_path: Path) -> None:
+def test_a_line_cut_short_by_a_kill_is_left_out_and_named(tmp_path: Path) -> None:
     finished(tmp_path / "a")
     flow = tmp_path / "a" / "flow.jsonl"
     whole = flow.read_text()
     flow.write_text(whole + whole[:20])
-    assert read_run(tmp_path / "a")[1].probes == 1
+    run, tally = read_run(tmp_path / "a")
+    assert (run["state"], tally.probes) == ("finished", 1)
+    note = {"subject": "flow.jsonl", "reason": "line 2 is cut short and left out"}
+    assert note in tally.notes
     flow.write_text(whole[:20] + "\n" + whole)
-    with pytest.raises(RunFolderError, match="line 1 is not JSON"):
-        read_run(tmp_path / "a")
+    assert open_run(tmp_path / "a").damage == ["flow.jsonl: line 1 is damaged and left out"]
 
 
 def test_what_cannot_be_made(tmp_path: Path) -> None:

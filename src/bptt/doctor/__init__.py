@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bptt.doctor._config import Config, ConfigError, read_config
-from bptt.doctor._folder import RunFolder, RunFolderError, default_folder, read_run
+from bptt.doctor._folder import RunFolder, default_folder, read_run
 from bptt.doctor._logbook import Logbook
+from bptt.doctor._run import Run, RunFolderError, open_run
 from bptt.doctor._schedule import Schedule
 from bptt.doctor._tally import Tally
 
@@ -25,6 +26,7 @@ __all__ = [
     "Prescribed",
     "Prescription",
     "ReplayError",
+    "Run",
     "RunFolder",
     "RunFolderError",
     "Schedule",
@@ -32,6 +34,7 @@ __all__ = [
     "default_folder",
     "describe",
     "diagnose",
+    "open_run",
     "prescribe",
     "read_config",
     "read_run",

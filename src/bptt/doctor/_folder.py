@@ -2,24 +2,43 @@
 
 | file | content | written |
 |---|---|---|
-| `flow.jsonl` | one line a probe | appended and flushed |
+| `flow.jsonl` | one line a probe | appended; thinned where it grows beyond 8 MB |
+| `updates.jsonl` | loss, gradient norm, clipping, step size; one line an update, or several | appended |
+| `spectra.jsonl` | eigenvalues of the recurrent weights, singular values of step Jacobians, at some probes | appended |
 | `findings.json` | latest numbers of each site, findings, notes | replaced after each probe |
-| `run.json` | script, arguments, versions, state, exit code, cost | replaced after each probe |
+| `run.json` | script, arguments, versions, state, exit code, cost; the last line of each series | replaced |
 | `nonfinite.pt` | the update in which something stopped being finite, for `bptt replay` | only if there was one |
 | `fault.txt` | the traceback of a fault in the monitor itself | only if there was one |
+| `.bptt.lock` | nothing; held by the process that writes | at the beginning |
 
-A killed process leaves everything up to its last probe. The folder is made private (0700): arguments of a script may
-hold names and paths that are nobody else's business.
+A killed process leaves everything up to its last probe; no file is ever seen half written. Documents and lines carry
+checksums (see `bptt._files`); `open_run` reads a folder and names what is damaged. Folder and files are private to
+the user (0700, 0600): arguments of a script may hold names and paths that are nobody else's business.
 """
 
-import json
 import os
-import threading
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from bptt._errors import BpttError
+from bptt._files import put_whole, seal, sweep
+from bptt.doctor._lines import LinesFile, thinned
+from bptt.doctor._run import (
+    FAULT,
+    FINDINGS,
+    FLOW,
+    FORMAT,
+    RUN,
+    SERIES,
+    SPECTRA,
+    UPDATES,
+    RunFolderError,
+    open_run,
+)
+from bptt.doctor._schedule import MILESTONES
+from bptt.doctor._series import Series
 from bptt.doctor._tally import Record, Tally, finite
 
 try:
@@ -27,13 +46,10 @@ try:
 except ImportError:  # Windows has none; two runs into one folder are then not told apart
     fcntl = None
 
-FLOW, FINDINGS, RUN, FAULT = "flow.jsonl", "findings.json", "run.json", "fault.txt"
-KEPT = "nonfinite.pt"
-OWN = (FLOW, FINDINGS, RUN, FAULT, KEPT)
-
-
-class RunFolderError(BpttError):
-    """A run folder that cannot be made, or that belongs to something else."""
+KEPT, LOCK, PAGE = "nonfinite.pt", ".bptt.lock", "report.html"
+OWN = (*SERIES, FINDINGS, RUN, FAULT, KEPT, PAGE)
+MOST = {FLOW: 8 * 10**6, SPECTRA: 4 * 10**6}
+"""Bytes of a series; beyond them it is thinned to half."""
 
 
 class RunFolder:
@@ -53,93 +69,141 @@ class RunFolder:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as parent:
         ...     folder = RunFolder(Path(parent) / "a")
-        ...     folder.write_run({"script": "train.py"})
+        ...     folder.write_run({"program": "bptt", "script": "train.py"})
         ...     folder.append({"update": 1, "sites": {"rnn.l0": {"horizon": 11}}, "notes": []})
         ...     folder.close()
-        ...     read_run(folder.path)[1].sites["rnn.l0"]["horizon"]
+        ...     open_run(folder.path).records[0]["sites"]["rnn.l0"]["horizon"]
         11
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).absolute()
+        self._lock = -1
+        self._run: dict[str, Any] = {}  # as written last
+        self._series = {
+            name: LinesFile(self.path / name, lambda name=name: self._shortens(name))
+            for name in SERIES
+        }
         try:
             self._claim()
-            self._flow: IO[str] = (self.path / FLOW).open("a", encoding="utf-8")
+            self._series[FLOW].open()
         except OSError as error:
+            self._let_go()
             reason = error.strerror or str(error)
             raise RunFolderError(
                 f"cannot write to the run folder {self.path}: {reason}; name another one with --out DIR"
             ) from None
-        if fcntl is not None:
-            fcntl.flock(self._flow, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    # Taking the folder.
 
     def _claim(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
-        if self.in_use(self.path):  # it may not have come to its first update yet
-            raise RunFolderError(
-                f"another run is writing to {self.path}; name another folder with --out DIR"
-            )
-        if (self.path / RUN).is_file():
-            self._move_aside()
-        elif any(self.path.iterdir()):
+        mine = (self.path / RUN).is_file() or (self.path / LOCK).is_file()
+        if not mine and any(self.path.iterdir()):
             raise RunFolderError(
                 f"{self.path} is not empty and not a run folder of bptt; nothing was changed there; "
                 "name another folder with --out DIR"
             )
+        self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._let_go()
+                raise RunFolderError(
+                    f"another run is writing to {self.path}; name another folder with --out DIR"
+                ) from None
+        sweep(self.path, OWN)
+        self._move_aside()
 
     def _move_aside(self) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime((self.path / RUN).stat().st_mtime))
+        there = [name for name in OWN if (self.path / name).exists()]
+        if not there:
+            return
+        newest = max((self.path / name).stat().st_mtime for name in there)
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(newest))
         aside, n = self.path / "earlier" / stamp, 1
         while aside.exists():
             n += 1
             aside = aside.with_name(f"{stamp}-{n}")
-        aside.mkdir(parents=True)
-        for name in OWN:
-            if (self.path / name).exists():
-                os.replace(self.path / name, aside / name)
+        aside.parent.mkdir(mode=0o700, exist_ok=True)
+        aside.mkdir(mode=0o700)
+        for name in there:
+            os.replace(self.path / name, aside / name)
+
+    def _let_go(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     @staticmethod
     def in_use(path: str | os.PathLike[str]) -> bool:
         """Whether a live process holds the folder; its lock goes with it, however it ended."""
-        if fcntl is None or not (Path(path) / FLOW).is_file():
+        if fcntl is None or not (Path(path) / LOCK).is_file():
             return False
-        with open(Path(path) / FLOW, "rb") as flow:
+        with open(Path(path) / LOCK, "rb") as lock:
             try:
-                fcntl.flock(flow, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
                 return True
-            fcntl.flock(flow, fcntl.LOCK_UN)
+            fcntl.flock(lock, fcntl.LOCK_UN)
         return False
+
+    # Writing. Each raises OSError where the disk does not take it; what was there stays.
 
     def append(self, record: Record) -> None:
         """Add one probe's record to `flow.jsonl`."""
-        self._flow.write(json.dumps(finite(record), allow_nan=False, separators=(",", ":")) + "\n")
-        self._flow.flush()
+        self._append(FLOW, record)
+
+    def append_spectra(self, record: Record) -> None:
+        """Add a line to `spectra.jsonl`."""
+        self._append(SPECTRA, record)
+
+    def _append(self, name: str, record: Record) -> None:
+        file = self._series[name]
+        file.append(finite(record))
+        if file.size > MOST[name]:
+            file.rewrite(thinned(file.records(), MOST[name] // 2, MILESTONES))
+
+    def write_updates(self, series: Series) -> None:
+        """Add to `updates.jsonl` what is new in the series."""
+        file = self._series[UPDATES]
+        if series.written is None:  # those before were merged
+            file.rewrite(each.as_dict() for each in series.entries)
+            series.written = len(series.entries)
+        for each in series.entries[series.written :]:
+            file.append(each.as_dict())
+            series.written += 1
 
     def write_findings(self, findings: dict[str, Any]) -> None:
         """Replace `findings.json`."""
-        self._replace(FINDINGS, findings)
+        put_whole(self.path / FINDINGS, seal(finite(findings), FORMAT))
 
     def write_run(self, run: dict[str, Any]) -> None:
-        """Replace `run.json`."""
-        self._replace(RUN, run)
+        """Replace `run.json`; the last line of each series is stated in it, so that a lost end is noticed."""
+        self._run = run
+        self._write_run(SERIES)
+
+    def _write_run(self, stated: Iterable[str]) -> None:
+        ends = {name: end for name in stated if (end := self._series[name].end) is not None}
+        put_whole(self.path / RUN, seal(finite({**self._run, "ends": ends}), FORMAT))
+
+    def _shortens(self, name: str) -> None:
+        """A series is about to be written anew: until `run.json` is replaced again, it does not state its end."""
+        if self._run:
+            self._write_run(set(SERIES) - {name})
 
     def write_fault(self, text: str) -> None:
         """Keep the traceback of a fault in the monitor itself."""
-        (self.path / FAULT).write_text(text, encoding="utf-8")
+        put_whole(self.path / FAULT, text.encode(errors="backslashreplace"))
 
     def close(self) -> None:
-        """Close `flow.jsonl` and let go of the folder."""
-        self._flow.close()
-
-    def _replace(self, name: str, content: dict[str, Any]) -> None:
-        # Written aside, then moved: whoever reads while the run goes on finds the old file or the new one, never half.
-        aside = self.path / f".{name}.{os.getpid()}.{threading.get_ident()}"
-        aside.write_text(
-            json.dumps(finite(content), allow_nan=False, indent=1) + "\n", encoding="utf-8"
-        )
-        os.replace(aside, self.path / name)
+        """Flush every series to the disk and let go of the folder."""
+        for file in self._series.values():
+            with suppress(OSError):
+                file.close()
+        self._let_go()
 
 
 def default_folder(script: str, now: float | None = None) -> Path:
@@ -159,38 +223,18 @@ def default_folder(script: str, now: float | None = None) -> Path:
 
 
 def read_run(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Tally]:
-    """What a run folder holds: `run.json` and the folded records of `flow.jsonl`.
+    """What a run folder holds: `run.json` and the folded records of `flow.jsonl`, with a note for each damaged line.
 
     Raises:
-        RunFolderError: the folder is missing or is not a run folder of bptt.
+        RunFolderError: the folder is missing, is not a run folder of bptt, or one of its documents is damaged.
     """
-    path = Path(path)
-    try:
-        run = json.loads((path / RUN).read_text(encoding="utf-8"))
-        lines = (path / FLOW).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise RunFolderError(
-            f"{path} is not a run folder of bptt ({error}); give the folder that `bptt run` named"
-        ) from None
-    tally = Tally()
-    for n, line in enumerate(lines, 1):
-        try:
-            tally.add(json.loads(line))
-        except ValueError:
-            if n < len(lines):  # only a killed run's last line may be cut short
-                raise RunFolderError(f"{path / FLOW}, line {n} is not JSON") from None
-    tally.verdict = _verdict(path / FINDINGS)
-    return run, tally
-
-
-def _verdict(path: Path) -> list[dict[str, Any]]:
-    """The findings of `findings.json`, which a run that was killed early may not have written."""
-    if not path.is_file():
-        return []
-    try:
-        findings = json.loads(path.read_text(encoding="utf-8"))["findings"]
-        return [dict(each, code=str(each["code"])) for each in findings]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"{path} is damaged ({type(error).__name__}: {error}); delete it to see the page without findings"
-        ) from None
+    run = open_run(path)
+    tally = run.tally()
+    for sentence in run.damage:
+        name, _, clause = sentence.partition(": ")
+        if name == FINDINGS and "cannot be read" not in clause:
+            raise RunFolderError(
+                f"{run.path / FINDINGS} is damaged ({clause}); delete it to see the page without findings"
+            )
+        tally.notes.append({"subject": name, "reason": clause})
+    return run.run, tally

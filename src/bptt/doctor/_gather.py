@@ -11,16 +11,13 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from bptt.doctor._loss import NOTHING, Axes
 from bptt.doctor._owner import Owner
+from bptt.doctor._schedule import MILESTONES as MILESTONES
 from bptt.doctor._seen import Forward
 from bptt.doctor._sentinel import Sentinel
 from bptt.flow import Flow, Site
 from bptt.flow.record._names import Names, _owner, _parents, site_name
 from bptt.flow.walk._statistics import Statistics
 from bptt.rules import Look, Updates, Weights
-
-MILESTONES = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
-"""Updates that are probed whatever the budget is: what rules judge sites by."""
-
 
 CALLS = 3
 """Calls of one module on detached states from which on it is taken for a cell."""

@@ -3,21 +3,35 @@
 import platform
 import sys
 import time
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from typing import Any
 
 from bptt.doctor._folder import RunFolder
+from bptt.doctor._series import Series, Update
 from bptt.doctor._tally import Record, Tally
+
+SECONDS = 1.0
+"""At least as many lie between two writings of what sentinels saw, but for those that come with a probe."""
 
 
 class Logbook:
     """Keeps the records of a run and writes them to its folder as they come.
+
+    What the disk does not take is kept in memory and tried again with the next; the run goes on, and `trouble` says so
+    at its end.
 
     Args:
         folder: where to write; None keeps everything in memory.
         script: the script as it was named.
         argv: its arguments.
         options: what the run was told (budget, threshold), kept with the results.
+
+    Attributes:
+        tally: the latest numbers of each site.
+        series: loss, gradient norm, clipping and step sizes of every update.
+        run: what `run.json` holds.
+        trouble: a sentence on the first write that failed, else None.
 
     Example:
         >>> log = Logbook(None, script="train.py")
@@ -37,17 +51,16 @@ class Logbook:
         options: dict[str, Any] | None = None,
     ) -> None:
         self.folder = folder
-        self.tally = Tally()
-        self.trouble: str | None = None  # the first write that failed
+        self.tally, self.series = Tally(), Series()
+        self.trouble: str | None = None
         self.run: dict[str, Any] = {
-            "version": 1,
             "program": "bptt",
             "script": script,
             "argv": argv or [],
             "options": options or {},
             "state": "new",
         }
-        self._began = self._away = 0.0
+        self._began = self._away = self._written = 0.0
         self._paused_at: float | None = None
 
     @property
@@ -90,33 +103,40 @@ class Logbook:
             "sentence": None,
         }
         self.count(updates=0, spent=0.0)
-        if self.folder is not None:
-            self._write(self.folder)
+        self._write()
 
     def add(self, record: Record, updates: int, spent: float) -> None:
         """Take in one probe's record, after `updates` updates and `spent` seconds of probing."""
         self.tally.add(record)
         self.count(updates, spent)
         if self.folder is not None:
-            self.folder.append(record)
-            self._write(self.folder)
+            self._try(self.folder.append, record)
+        self._write()
+
+    def add_spectra(self, record: Record) -> None:
+        """Write what a closer look brought; nothing else of it is kept."""
+        if self.folder is not None:
+            self._try(self.folder.append_spectra, record)
+
+    def saw(self, updates: Iterable[Update]) -> None:
+        """Take in what sentinels saw, in the order of the updates, and write it."""
+        self.series.add(updates)
+        self._written = self.elapsed
+        if self.folder is not None:
+            self._try(self.folder.write_updates, self.series)
+
+    def is_time(self, elapsed: float) -> bool:
+        """Whether it is time to take in what sentinels saw: a second after the last time."""
+        return elapsed - self._written >= SECONDS
 
     def end(self, state: str, exit_code: int | None = None, *, fault: str | None = None) -> None:
-        """Write how the run ended: "finished", "failed" or "interrupted".
-
-        A folder that can no longer be written does not raise, the run being over: see `trouble`.
-        """
+        """Write how the run ended: "finished", "failed" or "interrupted"."""
         self.run |= {"state": state, "exit_code": exit_code, "fault": fault is not None}
-        if self.folder is None:
-            return
-        try:
-            if fault is not None:
-                self.folder.write_fault(fault)
-            self._write(self.folder)
-        except OSError as error:
-            self.trouble = (
-                f"the last results could not be written to {self.folder.path}: {error.strerror}"
-            )
+        if self.folder is not None and fault is not None:
+            self._try(self.folder.write_fault, fault)
+        self.series.close()
+        self.saw(())
+        self._write()
 
     def release(self) -> None:
         """Let go of the folder."""
@@ -124,9 +144,26 @@ class Logbook:
             self.folder.close()
             self.folder = None
 
-    def _write(self, folder: RunFolder) -> None:
-        folder.write_findings(self.tally.findings(self.run["script"], self.run["sentence"]))
-        folder.write_run(self.run)
+    def _write(self) -> None:
+        folder = self.folder
+        if folder is not None:
+            findings = self.tally.findings(self.run["script"], self.run["sentence"])
+            self._try(folder.write_findings, findings)
+            self._try(folder.write_run, self.run)
+
+    def _try(self, write: Callable[[Any], None], content: Any) -> None:
+        try:
+            write(content)
+        except OSError as error:
+            self.in_trouble(error)
+
+    def in_trouble(self, error: OSError) -> None:
+        """Something could not be written; what comes later is tried all the same."""
+        if self.trouble is None and self.folder is not None:
+            self.trouble = (
+                f"some results could not be written to {self.folder.path}: "
+                f"{error.strerror or error}; the training was not affected"
+            )
 
     def count(self, updates: int, spent: float) -> None:
         """Note the updates seen so far and the seconds the monitor has spent."""

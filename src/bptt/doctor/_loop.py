@@ -1,5 +1,6 @@
 """What torch calls as a watched loop runs: the entry points, and the hooks that lead there."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -17,6 +18,7 @@ from bptt.doctor._guard import Guard
 from bptt.doctor._logbook import Logbook
 from bptt.doctor._peers import Peers
 from bptt.doctor._probes import Probes
+from bptt.doctor._recent import Recent
 from bptt.doctor._schedule import Schedule
 from bptt.doctor._thrift import STEP_SECONDS, Thrift
 from bptt.doctor._verdict import as_dict
@@ -50,7 +52,7 @@ class Loop:
         self.probes.judge, self.probes.kept = self._judge, self._kept
         self.settled: list[Finding] | None = None  # the verdict once the run is over
         self._peers: Peers | None = None
-        self._case, self._log = case, log
+        self._case, self._log, self._recent = case, log, Recent(case.sentinel)
         self._thrift = Thrift(schedule.budget)
         recorder.on_new_pass = guard.shield(self._new_pass)
         case.number = lambda: bounds.current
@@ -85,6 +87,7 @@ class Loop:
         """The run is over: what is left to harvest, and what the rules say of all of it."""
         self.guard.active = self.guard.fault is None
         self.guard.shield(self.probes.leftovers)(state)
+        self.guard.shield(self.probes.last_look)()
         self.guard.shield(self._last_word)()
 
     def forget(self) -> None:
@@ -118,6 +121,7 @@ class Loop:
         bounds.updates += 1
         self.guard.timed(self._case.after_step, optimizer, bounds.updates)
         self._thrift.update(sentinel, self.guard.sentinels, self._log.elapsed)
+        self._tell_updates()
         self.actions.after_step(optimizer, bounds.updates)
         probes.after_step()
         bounds.stop_if_enough(bounds.updates)
@@ -132,10 +136,15 @@ class Loop:
         """A backward pass is over; in a loop by hand the next one may be one that every run probes."""
         bounds = self.bounds
         bounds.hand_passes = self._case.sentinel.hand.passes
+        self._tell_updates()
         if bounds.by_hand():
             if not self.probes.recording and self.probes.due():
                 self.probes.start()
             bounds.stop_if_enough(bounds.current - 2)  # the update of this pass is yet to come
+
+    def _tell_updates(self) -> None:
+        if self._log.is_time(self._log.elapsed):
+            self._log.saw(self._recent.take())
 
     def _kept(self, flow: Flow) -> None:
         if self.actions.said:
@@ -145,7 +154,14 @@ class Loop:
         self._peers = self._peers or Peers.find()
         found = self._case.findings()
         found = found if self._peers is None else self._peers.share(found)
-        self._log.tally.verdict = [as_dict(each) for each in found]
+        self._tell(found, self.bounds.current)
+
+    def _tell(self, found: Sequence[Finding], update: int) -> None:
+        """To the logbook: the findings by that update, and what was seen of all updates until now."""
+        self._log.tally.verdict = self._log.tally.dated([as_dict(each) for each in found], update)
+        self._log.saw(self._recent.take())
+        if (parameters := self._recent.parameters()) is not None:
+            self._log.run["model"] = {"parameters": parameters}
 
     def _last_word(self) -> None:
         self._case.close()
@@ -157,4 +173,4 @@ class Loop:
                 for n in peers.missing
             ]
         self.settled = found
-        self._log.tally.verdict = [as_dict(each) for each in found]
+        self._tell(found, max(self.bounds.current - 1, 1))

@@ -124,6 +124,8 @@ class Monitor:
                 f"updates ({last}); the training was not affected",
                 file=sys.stderr,
             )
+        if self.log.trouble is not None:
+            print(f"bptt: {self.log.trouble}", file=sys.stderr)
 
     def start(self) -> None:
         """Start watching; the next update is probed.

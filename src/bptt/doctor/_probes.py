@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 from bptt.doctor._boundaries import Boundaries
 from bptt.doctor._case import Case
+from bptt.doctor._close import CloseLooks
 from bptt.doctor._gather import MILESTONES
 from bptt.doctor._guard import Guard
 from bptt.doctor._logbook import Logbook
+from bptt.doctor._record import digest_of
 from bptt.doctor._schedule import Schedule
 from bptt.doctor._tally import Record
 from bptt.flow import Flow, Recorder
@@ -46,11 +48,18 @@ class Probes:
         self.judge: Callable[[], None] = lambda: None
         self.kept: Callable[[Flow], None] = lambda flow: None
         self._case, self._log, self._spent = case, log, spent
+        # What no rule reads is measured for a run folder only.
+        self._close = None if log.folder is None else CloseLooks(schedule.budget)
         self._wake = guard.shield(self.start)
         self._spent_before = 0.0  # before the probe that is going on
         self._number = self._taken = 0  # of the last update probed, and the last milestone taken
         self._not_before = 0.0  # seconds of the run before which no probe but a milestone's is due
         self._timer: threading.Timer | None = None
+
+    @property
+    def number(self) -> int:
+        """That of the last update probed; 0 before the first."""
+        return self._number
 
     def due(self) -> bool:
         """Whether the update that is about to begin is probed: a milestone, or as the budget allows."""
@@ -125,7 +134,7 @@ class Probes:
     def harvest(self, *, boundary: bool) -> None:
         """Take what was recorded. `boundary`: an optimizer's step is next, and decides when to go on."""
         self.seen = True
-        self._keep(self.recorder.harvest())
+        self._keep(self._harvested())
         if boundary:
             if not self.bounds.first_round:
                 self.pause()
@@ -144,17 +153,33 @@ class Probes:
         # something only where there was no other.
         whole = self.recorder.pending and state == "finished" and not self._partial
         if whole or self.flow is None:
-            flow = self.recorder.harvest()
+            flow = self._harvested()
             if flow.sites or flow.notes:
                 self._keep(flow)
+
+    def last_look(self) -> None:
+        """The run is over: what of its last state is told."""
+        if self._close is not None and self.count:
+            spectra = self._close.close(self._number, self._log.elapsed)
+            if spectra is not None:
+                self._log.add_spectra(spectra)
+
+    def _harvested(self) -> Flow:
+        if self._close is not None:
+            self._close.begin(milestone=bool(self._passed()), elapsed=self._log.elapsed)
+            self.recorder.factors = self._close.look
+        return self.recorder.harvest()
+
+    def _passed(self) -> list[int]:
+        """Milestones that the probe stands for: one that the schedule did not let through is owed."""
+        bounds = self.bounds
+        self._number = bounds.current if bounds.stepped else max(bounds.current - 1, 1)
+        return [each for each in MILESTONES if self._taken < each <= self._number]
 
     def _keep(self, flow: Flow) -> None:
         self.flow, self._asked = flow, False
         self.count += 1
-        bounds = self.bounds
-        self._number = bounds.current if bounds.stepped else max(bounds.current - 1, 1)
-        # A milestone that the schedule did not let through is owed: the next probe stands for it.
-        passed = [each for each in MILESTONES if self._taken < each <= self._number]
+        passed = self._passed()
         self._taken = max(passed, default=self._taken)
         self._case.add(flow, self._number, milestone=bool(passed))
         self.judge()
@@ -162,9 +187,11 @@ class Probes:
             "update": self._number,
             "time": self._log.elapsed,
             "cost": self._spent() - self._spent_before,
-            **flow.digest(),
+            **digest_of(flow),
         }
-        self._log.add(record, bounds.updates, self._spent())
+        if self._close is not None and (spectra := self._close.take(self._number)) is not None:
+            self._log.add_spectra(spectra)
+        self._log.add(record, self.bounds.updates, self._spent())
         self.kept(flow)
 
     def _wake_later(self) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from bptt._errors import BpttError
 
+MILESTONES = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
+"""Updates that are probed whatever the budget is: what rules judge sites by."""
 FREE = 30.0
 """Seconds that probes at milestones may take beyond what the budget allows. A verdict needs them, and so has them
 whatever the budget is; where one takes so long that they do not fit, the next probe that does stands for them."""

@@ -30,6 +30,7 @@ class Tally:
         ] = []  # {"subject", "reason"}, each once, with the first probe's numbers
         self.verdict: list[dict[str, Any]] = []  # findings as `findings.json` holds them
         self.probes = 0
+        self._last: dict[tuple[str, str], int] = {}  # update at which a finding was last so
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take one record in."""
@@ -42,6 +43,30 @@ class Tally:
             if all(_sense(note) != _sense(known) for known in self.notes):
                 self.notes.append(dict(note))
         self.probes += bool(sites)
+
+    def dated(self, verdict: list[dict[str, Any]], update: int) -> list[dict[str, Any]]:
+        """Findings as `findings.json` holds them, each with `last`: the update at which it was still so.
+
+        Args:
+            verdict: what the rules say.
+            update: the update that they say it at.
+
+        Example:
+            >>> tally, finding = Tally(), {"code": "EG202", "site": "l0", "update": 2, "persists": True}
+            >>> tally.dated([finding], 10)[0]["last"]
+            10
+            >>> tally.dated([{**finding, "persists": False}], 30)[0]["last"]
+            10
+        """
+        found = []
+        for each in verdict:
+            key = each["code"], each["site"]
+            if each.get("persists", True) or key not in self._last:
+                began = each.get("update") or update
+                self._last[key] = update if each.get("persists", True) else began
+            below = self.dated(each.get("consequences", []), update)
+            found.append({**each, "last": self._last[key], "consequences": below})
+        return found
 
     def findings(self, script: str, sentence: str | None = None) -> dict[str, Any]:
         """The content of `findings.json`; `sentence` says why nothing was measured."""

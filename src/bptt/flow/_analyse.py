@@ -1,5 +1,6 @@
 """From recorded calls to a flow: every chain of calls, layer by layer from the top, is walked back once."""
 
+from collections.abc import Callable
 from collections.abc import Sequence as Several
 from dataclasses import replace
 
@@ -25,6 +26,15 @@ from bptt.flow.walk._sequence import (
     tracks,
 )
 from bptt.flow.walk._statistics import of_track, padding_in
+from bptt.flow.walk._totals import Totals
+
+Factors = Callable[[Linearised, Totals, Tensor], Tensor | None]
+"""From a track that was walked back, and where its losses are, to its attribution's `[F, T-1, B]` log factors."""
+
+
+def attribute(lin: Linearised, totals: Totals, bears: Tensor) -> Tensor:
+    """The log factors of a few samples."""
+    return factors_of(lin.track, totals, bears, lin.ran_as)
 
 
 @torch.no_grad()
@@ -35,14 +45,14 @@ def analyse(
     *,
     keep: str = "norms",
     threshold: float = 1e-3,
-    attribute: bool = True,
+    factors: Factors | None = attribute,
 ) -> Flow:
     """Measure everything that a gradient came back to. `by_hand`: what was measured during the pass already."""
     parts: list[Part] = []
     notes: dict[str, str] = {}
     for sequence in chains(calls):
         try:
-            parts += measure_sequence(sequence, full=keep == "full", attribute=attribute)
+            parts += measure_sequence(sequence, full=keep == "full", factors=factors)
         except UnmeasurableError as reason:
             notes[sequence.first.name or "the model"] = str(reason)
         _note_links(sequence, notes)
@@ -57,7 +67,7 @@ def analyse(
 
 
 def measure_sequence(
-    sequence: Sequence, *, full: bool = False, attribute: bool = True
+    sequence: Sequence, *, full: bool = False, factors: Factors | None = attribute
 ) -> list[Part]:
     """All sites of one chain of calls. Cost: about one backward pass, plus one for the anchors of the credit curve."""
     if any(call.second_order and not call.is_cell for call in sequence.calls):
@@ -85,8 +95,8 @@ def measure_sequence(
             here.append(part_of(track, totals, curve, valid, padding, cuts))
             at_pad = ends if layer == len(stack) - 1 else None
             here[-1].statistics = of_track(track, totals, curve.bears, inside, at_pad, ran_as)
-            if attribute:
-                here[-1].log_factors = factors_of(track, totals, curve.bears, ran_as)
+            if factors is not None:
+                here[-1].log_factors = factors(lin, totals, curve.bears)
             if below is not None and totals.dx is not None:
                 below += track.in_input_time(totals.dx)
         found[:0] = here

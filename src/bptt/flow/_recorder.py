@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.hooks import RemovableHandle
 
 from bptt._errors import BpttError
-from bptt.flow._analyse import analyse
+from bptt.flow._analyse import Factors, analyse
+from bptt.flow._analyse import attribute as attributed
 from bptt.flow._flow import Flow, Note
 from bptt.flow.by_hand._runs import Run
 from bptt.flow.by_hand._sites import ByHand
@@ -77,7 +78,7 @@ class Recorder:
                 f"threshold={threshold!r}: expected a number between 0 and 1, such as 1e-3"
             )
         self.keep, self.threshold, self.seconds = keep, threshold, 0.0
-        self._attribute = attribute
+        self.factors: Factors | None = attributed if attribute else None
         self.fault: Exception | None = None
         self.on_new_pass: Callable[[], None] | None = None
         self._model, self._lengths, self._names = model, lengths, Names(model)
@@ -169,7 +170,7 @@ class Recorder:
                 by_hand,
                 keep=self.keep,
                 threshold=self.threshold,
-                attribute=self._attribute,
+                factors=self.factors,
             )
         flow.notes.extend(Note(subject, reason) for subject, reason in notes.items())
         return flow

@@ -1,0 +1,114 @@
+"""A probe's record, as a line of `flow.jsonl` holds it: the flow's digest, and what a report draws by step."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bptt.doctor._series import short
+from bptt.flow import Flow, Site
+
+POINTS = 64
+"""At most so many steps of a series by step."""
+DIGITS = 5
+
+Points = list[list[float | int | None]]
+"""`[[step, value], …]`, by the input's own time; None where a value is not finite."""
+
+
+def digest_of(flow: Flow) -> dict[str, Any]:
+    """`flow.digest()`, with these for every site:
+
+    | key | |
+    |---|---|
+    | `total` | `‖dL/dh_t‖` by step, mean over the samples that have the step |
+    | `direct` | the same of the part that enters at the step from above; None where it is not known |
+    | `attribution` | log gain from step `t` back to `t-1`, by cause: `weight`, `slope`, and `gates` if there are |
+    | `saturation` | shares: `tanh` states at their ends, `relu_dead` units, each gate's units stuck `open` or `shut` |
+
+    The last two are missing where they were not measured. Of a long sequence 64 steps are told, evenly spaced; of
+    `direct` the largest in the neighbourhood of each, so that a single loss is not lost between two.
+
+    Example:
+        >>> import bptt
+        >>> _ = torch.manual_seed(0)
+        >>> flow = bptt.measure(torch.nn.RNN(2, 4), torch.randn(3, 1, 2), loss=lambda out: out[0][-1].sum())
+        >>> site = digest_of(flow)["sites"]["l0"]
+        >>> site["direct"], sorted(site["attribution"]), site["saturation"]
+        ([[0, 0.0], [1, 0.0], [2, 2.0]], ['slope', 'weight'], {'tanh': 0.0})
+    """
+    whole = flow.digest()
+    for site in flow:
+        whole["sites"][site.name] |= _by_step(site)
+    return whole
+
+
+def _by_step(site: Site) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "total": _spaced(_mean(site.grad_h, site.lengths)),
+        "direct": None
+        if site.grad_direct is None
+        else _peaks(_mean(site.grad_direct, site.lengths)),
+    }
+    if (causes := _attribution(site)) is not None:
+        found["attribution"] = causes
+    if (shares := _saturation(site)) is not None:
+        found["saturation"] = shares
+    return found
+
+
+def _mean(norms: Tensor, lengths: Tensor) -> Tensor:
+    """`[T]` from `[T, B]`; past a sample's end norms are 0 and do not count."""
+    count = (torch.arange(len(norms)).unsqueeze(1) < lengths).sum(1)
+    return norms.double().sum(1) / count.clamp(min=1)
+
+
+def _places(steps: int) -> list[int]:
+    return torch.linspace(0, steps - 1, min(POINTS, steps)).round().long().tolist()
+
+
+def _spaced(values: Tensor, name: Callable[[int], int] = int) -> Points:
+    """Evenly spaced entries; `name` tells the step of an entry."""
+    points: Points = [[name(n), short(float(values[n]), DIGITS)] for n in _places(len(values))]
+    return sorted(points, key=lambda point: point[0] or 0)
+
+
+def _peaks(values: Tensor) -> Points:
+    """The largest entry of each of at most 64 stretches."""
+    edges = torch.linspace(0, len(values), min(POINTS, len(values)) + 1).round().long().tolist()
+    found: Points = []
+    for start, stop in pairwise(edges):
+        n = start + int(values[start:stop].nan_to_num(torch.inf, torch.inf).argmax())
+        found.append([n, short(float(values[n]), DIGITS)])
+    return found
+
+
+def _attribution(site: Site) -> dict[str, Points] | None:
+    split, last = site.attribution, site.steps - 1
+    if split is None or last < 1:
+        return None
+    causes = {"weight": split.weights, "slope": split.slope}
+    if split.by_gate:
+        causes["gates"] = split.gates
+    # Entry n is the way between steps n and n+1 of the recurrence's own order.
+    name: Callable[[int], int] = (lambda n: last - n - 1) if site.reverse else (lambda n: n + 1)
+    return {cause: _spaced(values, name) for cause, values in causes.items()}
+
+
+def _saturation(site: Site) -> dict[str, Any] | None:
+    s = site.statistics
+    if s is None:
+        return None
+    shares: dict[str, Any] = {}
+    if s.saturated is not None:
+        shares["tanh"] = short(s.saturated, DIGITS)
+    if s.dead is not None:
+        shares["relu_dead"] = short(len(s.dead) / max(s.units, 1), DIGITS)
+    if s.open:
+        shares["gates"] = {
+            gate: {"open": short(share, DIGITS), "shut": short(s.shut[gate], DIGITS)}
+            for gate, share in s.open.items()
+        }
+    return shares or None
