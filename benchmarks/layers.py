@@ -157,7 +157,11 @@ def extra(option: str, seconds: float, patience: float) -> list[dict[str, Any]]:
 
 
 def contention(seconds: float, patience: float) -> list[dict[str, Any]]:
-    """Two processes that train at once on the same processors, against one alone."""
+    """Two processes that train at once on the same processors, against one alone.
+
+    Of a whole update, in which torch makes the loss and adds gradients up, and of the layer's own part of it: torch's
+    operators wait for their threads too, whosever the layer is.
+    """
     rows = []
     for name, H, B in [("RNN", 256, 32), ("GRU", 256, 8), ("LSTM", 256, 32), ("LSTM", 128, 1)]:
         for library in ("bptt", "torch"):
@@ -168,35 +172,42 @@ def contention(seconds: float, patience: float) -> list[dict[str, Any]]:
                     "hidden": H,
                     "batch": B,
                     "library": library,
-                    "slow_down": both / alone,
+                    "slow_down": both[0] / alone[0],
+                    "slow_down_of_the_layer": both[1] / alone[1],
                 }
             )
             print(rows[-1], flush=True)
     return rows
 
 
-def _longest(count: int, library: str, name: str, H: int, B: int, seconds: float) -> float:
-    """Milliseconds an update of the slowest of `count` processes at once."""
+def _longest(count: int, library: str, name: str, H: int, B: int, seconds: float) -> list[float]:
+    """Milliseconds of an update and of the layer's part, of the slowest of `count` processes at once."""
     command = [sys.executable, __file__, "--one", library, name, str(H), str(B), str(3 * seconds)]
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
         for _ in range(count)
     ]
-    return max(float(process.communicate()[0]) for process in running)
+    told = [process.communicate()[0].split() for process in running]
+    return [max(map(float, part)) for part in zip(*told, strict=True)]
 
 
 def one(library: str, name: str, H: int, B: int, seconds: float) -> None:
-    """Milliseconds an update, in this process; for `contention`."""
+    """Print the milliseconds of an update and of the layer's part, in this process; for `contention`."""
     ours, theirs, options, _ = LAYERS[name]
     layer = (ours if library == "bptt" else theirs)(H, H, **options)
-    x = torch.randn(100, B, H, requires_grad=True)
+    x, dy = torch.randn(100, B, H, requires_grad=True), torch.ones(100, B, H)
+    wanted = [x, *layer.parameters()]
 
     def update() -> None:
         layer.zero_grad()
         layer(x)[0].sum().backward()
 
-    once = paired(update, lambda: None, 3)["plain_ms"]
-    print(paired(update, lambda: None, max(5, int(1e3 * seconds / once)))["plain_ms"])
+    def part() -> None:
+        torch.autograd.grad(layer(x)[0], wanted, dy)
+
+    once = paired(update, part, 3)["plain_ms"]
+    times = paired(update, part, max(5, int(5e2 * seconds / once)))
+    print(times["plain_ms"], times["other_ms"])
 
 
 def tables() -> dict[str, Callable[[float, float], Any]]:
