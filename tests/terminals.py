@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pyte
 
@@ -81,16 +82,21 @@ class Terminal:
         """Until the words are on the screen."""
         end = time.monotonic() + seconds
         while not any(words in row for row in self.screen.display):
-            assert time.monotonic() < end, self.screen.display
-            assert self.read(time.monotonic() + 0.1) or words in "".join(self.screen.display), (
-                self.rows
-            )
+            open_still = time.monotonic() < end and self.read(time.monotonic() + 0.1)
+            if not open_still and words not in "".join(self.screen.display):
+                self._give_up(f"{words!r} did not appear")
+
+    def _give_up(self, why: str) -> NoReturn:
+        self.process.kill()
+        self.process.wait()
+        raise AssertionError("\n".join([why, *self.rows]))
 
     def finish(self, seconds: float = 90) -> int:
         """Until it ends, and nobody holds the terminal any more; its exit code."""
         end = time.monotonic() + seconds
         while self.read(time.monotonic() + 0.2):
-            assert time.monotonic() < end, self.screen.display
+            if time.monotonic() > end:
+                self._give_up("it did not end")
         code = self.process.wait(10)
         os.close(self.master)
         return code

@@ -11,6 +11,7 @@ from bptt.cli._bench_options import bench
 from bptt.cli._lm_options import evaluate, sample, train
 from bptt.cli._sweep_options import sweep
 from bptt.cli._task_options import task
+from bptt.cli._view_options import watch
 
 app = typer.Typer(
     name="bptt",
@@ -219,6 +220,7 @@ app.command()(train)
 app.command("eval")(evaluate)
 app.command()(sample)
 app.command()(sweep)
+app.command()(watch)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,9 +1,10 @@
-"""What a run shows: the page for a terminal, and the panel while it runs."""
+"""What a run shows: the page for a terminal, and the panel while it runs, runs side by side."""
 
 from bptt.report._clean import can_encode, clean
 from bptt.report._live import LivePanel
-from bptt.report._panel import panel
-from bptt.report._panel_glance import Glance, Pace, Reach
+from bptt.report._panel import line, panel
+from bptt.report._panel_glance import Glance, Pace, Reach, glance_of
+from bptt.report._panel_view import view
 from bptt.report.terminal import console, show
 
 __all__ = [
@@ -14,6 +15,9 @@ __all__ = [
     "can_encode",
     "clean",
     "console",
+    "glance_of",
+    "line",
     "panel",
     "show",
+    "view",
 ]

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bptt.doctor import Run
+
 Digest = Mapping[str, Any]
 
 AWARE = 64
@@ -52,6 +54,7 @@ class Glance:
         losses: of the updates, the first first; nan where none was seen.
         sites: where gradients were measured.
         findings: as `findings.json` holds them.
+        damage: a sentence for each part of the run's folder that is damaged.
 
     Example:
         >>> Glance("train.py", losses=[4.0, 2.5]).loss, Glance("train.py", losses=[math.nan]).loss
@@ -67,6 +70,7 @@ class Glance:
     losses: Sequence[float] = ()
     sites: Sequence[Reach] = ()
     findings: Sequence[Digest] = ()
+    damage: Sequence[str] = ()
 
     @property
     def loss(self) -> float | None:
@@ -95,6 +99,61 @@ class Glance:
             key=lambda n: 2.0 if (share := self.sites[n].share) is None else share,
         )
         return [self.sites[n] for n in sorted(order[:n])]
+
+
+def glance_of(run: Run, *, alive: bool = False) -> Glance:
+    """The run that a folder holds.
+
+    Args:
+        run: as it was read.
+        alive: whether a process still writes to the folder; one that says it runs, and is not, was killed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> run = Run(Path("a"), {"script": "train.py", "state": "running", "updates": 8, "seconds": 2.0},
+        ...     updates=[{"update": 9, "loss": [0.5, 0.7, 0.9]}])
+        >>> glance = glance_of(run)
+        >>> glance.state, glance.updates, glance.speed, glance.loss
+        ('killed', 9, 4.0, 0.7)
+    """
+    tally, told = run.tally(), run.run
+    state = str(told.get("state") or "unknown")
+    updates, seconds = _number(told, "updates") or 0.0, _number(told, "seconds") or 0.0
+    # A series may be ahead of `run.json`, which is written after them.
+    latest = [_number(each, "update") or 0.0 for each in (*run.updates[-1:], *run.records[-1:])]
+    return Glance(
+        str(told.get("script") or "a training loop"),
+        state="killed" if state == "running" and not alive else state,
+        updates=int(max(updates, *latest, 0.0)),
+        seconds=seconds,
+        speed=updates / seconds if seconds > 0 else None,
+        share=_number(told, "overhead"),
+        losses=losses(run),
+        sites=[Reach(site, last, tally.first[site]) for site, last in tally.sites.items()],
+        findings=run.findings,
+        damage=run.damage,
+    )
+
+
+def losses(run: Run) -> list[float]:
+    """The mean loss of each entry of `updates.jsonl`; nan where none was finite.
+
+    Example:
+        >>> from pathlib import Path
+        >>> losses(Run(Path("a"), {}, updates=[{"update": 1, "loss": [1, 2, 3]}, {"update": 2, "loss": None}]))
+        [2.0, nan]
+    """
+    return [_middle(each.get("loss")) for each in run.updates]
+
+
+def _middle(told: Any) -> float:
+    value = told[1] if isinstance(told, (list, tuple)) and len(told) == 3 else None
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
+def _number(told: Digest, key: str) -> float | None:
+    value = told.get(key)
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 class Pace:

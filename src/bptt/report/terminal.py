@@ -61,7 +61,7 @@ def show(run: Digest, tally: Tally, out: Console, folder: str | None = None) -> 
     """
     ascii_only = not can_encode(out.encoding)
     threshold = float(run.get("options", {}).get("threshold") or 1e-3)
-    width = min(WIDTH, max(out.width - 9, 24)) if out.is_terminal else WIDTH
+    columns = out.width if out.is_terminal else WIDTH + 9
     lines: list[str | Text] = [_head(run)]
     if run.get("sentence"):
         lines += ["", clean(f"bptt: {run['sentence']}")]
@@ -71,7 +71,7 @@ def show(run: Digest, tally: Tally, out: Console, folder: str | None = None) -> 
         lines += ["", *_table(tally)]
     else:
         for name, digest in tally.sites.items():
-            lines += ["", *_site(name, digest, tally.first[name], threshold, width, ascii_only)]
+            lines += ["", *plot(name, digest, tally.first[name], threshold, columns, ascii_only)]
     if tally.notes:
         lines += ["", Text("Not measured, or only in part", style="bold")]
         lines += [f"  {named(note['subject'])}: {clean(note['reason'])}" for note in tally.notes]
@@ -122,13 +122,21 @@ def _head(run: Digest) -> Text:
     return head
 
 
-def _site(
-    name: str, digest: Digest, first: Digest, threshold: float, width: int, ascii_only: bool
+def plot(
+    name: str, digest: Digest, first: Digest, threshold: float, columns: int, ascii_only: bool
 ) -> list[str | Text]:
+    """One site: what is known of it in a line, and its credit curve, as wide as there are columns for.
+
+    Example:
+        >>> site = {"kind": "gru", "horizon": 3, "lags": 9, "credit": [[0, 1.0], [9, 1e-6]]}
+        >>> len(plot("rnn.l0", site, site, 1e-3, 80, True)), len(plot("rnn.l0", {"horizon": 3}, {}, 1e-3, 80, True))
+        (8, 1)
+    """
     curve = [point for point in digest.get("credit") or () if point[1] is not None]
     lines: list[str | Text] = [_title(name, digest, first)]
     if len(curve) < 2:
         return lines
+    width = min(WIDTH, max(columns - 9, 24))
     for row in draw(digest["credit"], threshold, width=width, ascii_only=ascii_only):
         line = Text(f"{row.label:>6} ").append("┼" if row.at_threshold else "│", style="dim")
         style = "yellow" if row.at_threshold else "cyan"
