@@ -8,6 +8,7 @@ from bptt.doctor._folder import RunFolder, default_folder, read_run
 from bptt.doctor._logbook import Logbook
 from bptt.doctor._run import Run, RunFolderError, open_run
 from bptt.doctor._schedule import Schedule
+from bptt.doctor._sinks import Sink
 from bptt.doctor._tally import Tally
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "RunFolder",
     "RunFolderError",
     "Schedule",
+    "Sink",
     "Tally",
     "default_folder",
     "describe",

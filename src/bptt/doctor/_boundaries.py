@@ -4,6 +4,7 @@ Optimizer steps are the boundaries. A loop that changes its weights itself has n
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -90,15 +91,15 @@ class Boundaries:
 def checked_optimizers(
     optimizer: Optimizer | Sequence[Optimizer] | None,
 ) -> tuple[Optimizer, ...] | None:
-    """One optimizer or several, as a tuple; None stays None.
+    """One optimizer or several, as a tuple, each without a framework's wrapping; None stays None.
 
     Raises:
         BpttError: something is not an optimizer, or the sequence is empty.
     """
     if optimizer is None:
         return None
-    given = (optimizer,) if isinstance(optimizer, Optimizer) else optimizer
-    each = tuple(given) if isinstance(given, Sequence) else (given,)
+    given = optimizer if isinstance(optimizer, Sequence) else (optimizer,)
+    each = tuple(map(unwrapped, given))
     wrong = [type(one).__name__ for one in each if not isinstance(one, Optimizer)]
     if wrong or not each:
         raise BpttError(
@@ -106,3 +107,22 @@ def checked_optimizers(
             "a sequence of them, or None (all of them)"
         )
     return each
+
+
+def unwrapped(optimizer: Any) -> Any:
+    """The optimizer that torch announces the steps of: what Accelerate or Lightning made of it steps by way of that.
+
+    A wrapper is told from an optimizer that holds another one by having no step hooks of its own.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> own = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+        >>> unwrapped(SimpleNamespace(optimizer=own)) is own, unwrapped(own) is own
+        (True, True)
+    """
+    while "_optimizer_step_pre_hooks" not in getattr(optimizer, "__dict__", {}):
+        inner = getattr(optimizer, "optimizer", None)
+        if not isinstance(inner, Optimizer):
+            break
+        optimizer = inner
+    return optimizer

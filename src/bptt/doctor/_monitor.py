@@ -18,7 +18,9 @@ from bptt.doctor._loop import Loop
 from bptt.doctor._peers import rank
 from bptt.doctor._prescription import applicable
 from bptt.doctor._process import checked_lag, give_back, leave_in_forked_children, one_model, take
+from bptt.doctor._recent import Recent
 from bptt.doctor._schedule import Schedule
+from bptt.doctor._sinks import Outlets, Sink, checked_sinks
 from bptt.doctor._tally import Tally
 from bptt.flow import Flow, Recorder
 from bptt.rules import Finding, Options, chosen
@@ -48,6 +50,9 @@ class Monitor:
         select: rules to ask, by code, name or family; all of them if empty.
         ignore: rules not to ask.
         options: thresholds of rules, by code and name.
+        sinks: places that a row of numbers goes to after every probe, such as
+            `bptt.integrations.tensorboard.TensorBoard("runs/tb")`; see `bptt.doctor.Sink`. Of several
+            processes the first sends.
         stop_after: raise `Enough` after that many updates.
 
     Attributes:
@@ -83,6 +88,7 @@ class Monitor:
         select: Sequence[str] = (),
         ignore: Sequence[str] = (),
         options: Mapping[str, Options] | None = None,
+        sinks: Sequence[Sink] = (),
         stop_after: int | None = None,
     ) -> None:
         bounds = Boundaries(checked_optimizers(optimizer), stop_after)
@@ -102,6 +108,11 @@ class Monitor:
             shield=guard.shield_sentinel,
         )
         self._loop = Loop(recorder, schedule, bounds, self.case, self.log, guard)
+        outside = checked_sinks(sinks) if rank() == 0 else ()
+        seen = Recent(self.case.sentinel).take
+        self._outlets = Outlets(outside, seen, self.tally.notes.append)
+        if self._outlets:
+            self.on_probe(self._send)
 
     # Its life.
 
@@ -131,11 +142,12 @@ class Monitor:
         """Start watching; the next update is probed.
 
         Raises:
-            BpttError: another monitor watches the same modules.
+            BpttError: another monitor watches the same modules, or a sink cannot be opened.
         """
-        self.log.begin()
         leave_in_forked_children(self)
         take(self)
+        self._outlets.open()
+        self.log.begin()
         self._loop.attach()
         self._loop.begin()
 
@@ -145,6 +157,8 @@ class Monitor:
             self.log.resume()
             self._loop.end(state)
             self._detach()
+        if self._outlets:
+            self._outlets.end(state, max(self.updates, 1), self.findings)
 
     def close(self, state: str = "finished") -> None:
         """Stop, and write the last results."""
@@ -245,6 +259,9 @@ class Monitor:
         """Probe the next update, whatever the budget says."""
         self._loop.probes.ask()
 
+    def _send(self, flow: Flow, findings: Sequence[Finding]) -> None:
+        self._outlets.row(self._loop.probes.number, flow.by_name, findings)
+
     def _detach(self) -> None:
         self._loop.detach()
         give_back(self)
@@ -254,7 +271,8 @@ class Monitor:
         return self._loop.guard.active
 
     def _leave_child(self) -> None:
-        """A forked child does not own the run: no hooks, nothing written to the parent's folder."""
+        """A forked child does not own the run: no hooks, nothing written to the parent's folder or sinks."""
+        self._outlets.leave()
         self._loop.probes.leave()
         self.log.release()
         self._detach()
