@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo test check sanitize format bench screen clean
+.PHONY: demo test browser check sanitize format bench screen clean
 
 # The main job on real text: a plain torch.nn character model, unchanged, under the monitor.
 demo: $(STAMP)
@@ -12,8 +12,14 @@ demo: $(STAMP)
 
 # One process a core. Waiting threads sleep instead of spinning: beside other work, tests of tiny products would take ten
 # times as long.
-test: check
+test: check browser
 	OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses auto --dist worksteal
+
+# What the tests open pages in. Where it is missing it is installed, which needs root and apt-get.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || if [ "$$(id -u)" = 0 ] && command -v apt-get; \
+		then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+		else echo "the tests of report.html open it in Chromium: please install it, then run this again" >&2; exit 1; fi
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -45,8 +45,9 @@ class Session:
         self._stderr = sys.stderr
         self._pid = os.getpid()
         self._monitor: Monitor | None = None
-        self._live = Live(log, self._stderr)
+        self._live = Live(str(log.run["script"]), self._stderr)
         self._fault: str | None = None  # a fault outside the monitor
+        self._pageless: str | None = None  # why there is no page
 
     def begin(self) -> None:
         """Wait for torch; show the panel if there is a terminal."""
@@ -78,8 +79,9 @@ class Session:
                 self.log.tally.verdict = self._repairer.unrepaired(self.log.tally.verdict)
             self.log.run["sentence"] = self._sentence()
             self.log.end(state, code, fault=self._fault)
-        with self._guard(), contextlib.suppress(OSError, ValueError):
-            if self._speaks:
+        if self._speaks:
+            self._write_page()
+            with self._guard(), contextlib.suppress(OSError, ValueError):
                 self._show()
         self.log.release()
 
@@ -94,7 +96,7 @@ class Session:
 
             self._monitor = Monitor(out=self.log, stop_after=self._updates, **self._options)
             self._monitor.start()
-            self._live.monitor = self._monitor
+            self._live.watch(self._monitor)
             if self.fix:
                 from bptt.doctor._repair import Repairer
 
@@ -132,6 +134,18 @@ class Session:
             "backward() was never called, or the loss does not depend on them"
         )
 
+    def _write_page(self) -> None:
+        """`report.html` beside the numbers it is made from."""
+        if self.log.folder is None or self.log.trouble is not None:
+            return  # what could not be written can hardly be read again, and one sentence is enough
+        try:
+            from bptt.report.page import write_page
+
+            write_page(self.log.folder.path)
+        except Exception as error:
+            # The numbers are there: `bptt report DIR` makes the page another time.
+            self._pageless = f"report.html could not be written ({type(error).__name__}: {error})"
+
     def _show(self) -> None:
         from bptt.report import console, show
 
@@ -146,7 +160,7 @@ class Session:
             fault = (
                 f"a fault of bptt's own ended the watching ({last}); the script was not affected"
             )
-        for sentence in (fault, self.log.trouble):
+        for sentence in (fault, self.log.trouble, self._pageless):
             if sentence is not None:
                 out.print(f"bptt: {sentence}", soft_wrap=True)
         self._stderr.flush()
