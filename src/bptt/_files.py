@@ -99,8 +99,13 @@ def sweep(folder: Path, names: Collection[str]) -> None:
 # Documents.
 
 
-def seal(content: Mapping[str, Any], form: int) -> bytes:
+def seal(content: Mapping[str, Any], form: int, indent: int | None = 1) -> bytes:
     """A document as the bytes of its file: its format, who wrote it, the content, the checksum.
+
+    Args:
+        content: JSON-able, without keys of these names.
+        form: the number of its format.
+        indent: of each level; None puts everything on one line.
 
     Example:
         >>> print(seal({"sites": {}}, form=2).decode())  # doctest: +ELLIPSIS
@@ -112,9 +117,9 @@ def seal(content: Mapping[str, Any], form: int) -> bytes:
         }
         <BLANKLINE>
     """
-    whole = {"format": form, "writer": f"bptt {_version()}", **content}
+    whole = {"format": form, "writer": writer(), **content}
     whole["sha256"] = _digest(whole)
-    return (json.dumps(whole, allow_nan=False, indent=1) + "\n").encode()
+    return (json.dumps(whole, allow_nan=False, indent=indent) + "\n").encode()
 
 
 def unseal(data: bytes, form: int, before: Collection[str]) -> dict[str, Any]:
@@ -152,22 +157,37 @@ def unseal(data: bytes, form: int, before: Collection[str]) -> dict[str, Any]:
             if unknown
             else f"it is damaged: it has no checksum and is of version {content.get('version')}"
         )
-    told, writer = content.get("format"), content.get("writer")
-    if content.pop("sha256", None) != _digest(content):
+    told, stated = content.get("format"), content.pop("sha256", None)
+    digest = _digest(content)
+    if digest is None or stated != digest:
         raise DamagedFileError("it is damaged: its content does not fit its checksum")
     if not isinstance(told, int) or told > form:
-        raise DamagedFileError(
-            f"it is of format {told}, and this bptt reads up to {form}: install {writer}, which wrote it"
-        )
+        raise DamagedFileError(newer(told, form, content.get("writer")))
     return {key: value for key, value in content.items() if key not in ("format", "writer")}
 
 
 @cache
-def _version() -> str:
+def writer() -> str:
+    """What files name as the program that wrote them: `bptt` and its version.
+
+    Example:
+        >>> writer().split()[0]
+        'bptt'
+    """
     try:
-        return metadata.version("bptt")
+        return f"bptt {metadata.version('bptt')}"
     except metadata.PackageNotFoundError:  # run from a source tree that nobody installed
-        return "of an unknown version"
+        return "bptt of an unknown version"
+
+
+def newer(told: Any, form: int, by: Any) -> str:
+    """What to say of a file of format `told`, written by `by`, where formats up to `form` are read.
+
+    Example:
+        >>> newer(3, 2, "bptt 9.1")
+        'it is of format 3, and this bptt reads up to 2: install bptt 9.1, which wrote it'
+    """
+    return f"it is of format {told}, and this bptt reads up to {form}: install {by}, which wrote it"
 
 
 def _digest(content: Mapping[str, Any]) -> str | None:

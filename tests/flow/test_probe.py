@@ -119,8 +119,8 @@ def test_a_saved_flow_comes_back_whole(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("", "not JSON"),
-        ("[]", "not a flow"),
-        ('{"version": 9}', "format 9"),
+        ("[]", "expected an object"),
+        ('{"version": 9}', "version 9"),
         ('{"version": 1}', "damaged"),
     ],
 )

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from bptt.doctor import _gather as gather
 from bptt.doctor._folder import KEPT
 from bptt.doctor._incident import Place, in_data, in_gradients, in_states
-from bptt.doctor._keep import pack
+from bptt.doctor._keep import keep, pack
 from bptt.doctor._seen import Shield
 from bptt.doctor._sentinel import Sentinel
 from bptt.doctor._verdict import judge
@@ -48,6 +48,7 @@ class Case:
         self.sentinel = Sentinel(model, self._alarm, shield)
         self.evidence = Evidence(lag=lag)
         self.number: Callable[[], int] = lambda: 1
+        self.in_trouble: Callable[[OSError], None] = lambda error: None
         self._names, self._rules, self._options, self._folder = names, rules, options or {}, folder
         self._loaders: frozenset[int] | None = None
         self._suspect: Place | None = None
@@ -145,8 +146,11 @@ class Case:
         if self._folder is not None and (forward.calls or forward.data):
             data = [tensor for _, tensor in forward.data if tensor is not None]
             content = pack(forward.calls, data, place, self.number(), self._names)
-            torch.save(content, self._folder / KEPT)
-            kept = KEPT
+            try:
+                keep(self._folder / KEPT, content)
+                kept = KEPT
+            except OSError as error:  # the finding is told all the same
+                self.in_trouble(error)
         self.evidence.incident = place.incident(self.number(), kept)
 
 

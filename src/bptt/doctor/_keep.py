@@ -1,10 +1,14 @@
 """What is kept of the update in which something stopped being finite, and running it again.
 
 `nonfinite.pt` holds, for every recurrent module that ran in that update: how to build it, its weights, its input and
-state, and the gradients that reached its outputs; and the batch's own tensors and the random numbers' state. It is
-read without unpickling code, and the script is not needed.
+state, and the gradients that reached its outputs; and the batch's own tensors and the random numbers' state. The
+script is not needed. The file is one of torch's that holds tensors and plain values only: reading it runs no code. Its
+content lies in it as bytes, with their SHA-256.
 """
 
+import hashlib
+import io
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from bptt._errors import BpttError
+from bptt._files import DamagedFileError, newer, put_whole, writer
 from bptt.doctor._folder import KEPT
 from bptt.doctor._incident import Place, in_gradients, in_states
 from bptt.doctor._seen import Seen
@@ -23,6 +28,9 @@ CLASSES: dict[str, type[nn.Module]] = {
 SETTINGS = (
     "input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional", "proj_size", "nonlinearity",
 )  # fmt: skip
+FORMAT = 2
+"""Of the files that are written; format 1 had no checksum, and is read."""
+CONTENT = frozenset(("version", "update", "place", "random", "batch", "calls"))
 
 
 class ReplayError(BpttError):
@@ -73,6 +81,65 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def keep(path: Path, content: dict[str, Any]) -> None:
+    """Write what `pack` gave, whole or not at all.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    data = _saved(content)
+    outside = {
+        "format": FORMAT,
+        "writer": writer(),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "content": torch.frombuffer(bytearray(data), dtype=torch.uint8),
+    }
+    put_whole(path, _saved(outside))
+
+
+def _saved(content: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `keep` wrote.
+
+    Raises:
+        OSError: it cannot be read.
+        DamagedFileError: it is damaged, of a newer format, or would run code if it were read.
+    """
+    outside = _loaded(path)
+    if not isinstance(outside, dict):
+        raise DamagedFileError("it is damaged: expected a dictionary")
+    if outside.keys() == CONTENT and outside["version"] == 1:
+        return outside
+    data = outside.get("content")
+    if not isinstance(data, Tensor) or data.dtype != torch.uint8:
+        raise DamagedFileError("it is damaged: it holds no content")
+    data = data.numpy().tobytes()
+    if outside.get("sha256") != hashlib.sha256(data).hexdigest():
+        raise DamagedFileError("it is damaged: its content does not fit its checksum")
+    if outside.get("format") != FORMAT:
+        raise DamagedFileError(newer(outside.get("format"), FORMAT, outside.get("writer")))
+    return _loaded(io.BytesIO(data))
+
+
+def _loaded(file: Any) -> Any:
+    """Tensors and plain values; whatever asks for more is refused before it is made."""
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise DamagedFileError(
+            "it is damaged, or it would run code: it asks for more than tensors and plain values"
+        ) from None
+    except OSError as error:
+        if isinstance(file, Path) and not file.is_file():
+            raise
+        raise DamagedFileError(f"it is damaged: {error}") from None
+
+
 def replay(folder: Path) -> tuple[dict[str, Any], Place | None]:
     """Run the kept update again: what was kept, and where it is not finite this time; None where it is.
 
@@ -84,13 +151,15 @@ def replay(folder: Path) -> tuple[dict[str, Any], Place | None]:
     """
     path = folder / KEPT if folder.is_dir() else folder
     try:
-        kept = torch.load(path, weights_only=True)
+        kept = read(path)
         calls = [_run(entry) for entry in kept["calls"]]
     except FileNotFoundError:
         raise ReplayError(
             f"{path} is not there: a run keeps it when something stops being finite; "
             "give the folder of such a run"
         ) from None
+    except DamagedFileError as damage:
+        raise ReplayError(f"{path} cannot be run again: {damage}") from None
     except Exception as damage:
         raise ReplayError(f"{path} cannot be run again, it is damaged: {damage}") from None
     if kept["place"]["where"] == "input":

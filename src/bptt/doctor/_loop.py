@@ -55,7 +55,7 @@ class Loop:
         self._case, self._log, self._recent = case, log, Recent(case.sentinel)
         self._thrift = Thrift(schedule.budget)
         recorder.on_new_pass = guard.shield(self._new_pass)
-        case.number = lambda: bounds.current
+        case.number, case.in_trouble = lambda: bounds.current, log.in_trouble
         case.sentinel.milestones = frozenset(MILESTONES).__contains__
         case.sentinel.pass_over, case.sentinel.by_hand = self._pass_over, bounds.by_hand
         self._handles: list[RemovableHandle] = []

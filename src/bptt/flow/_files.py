@@ -1,8 +1,5 @@
-"""Flows in files: JSON, written whole or not at all."""
+"""Flows in files: JSON with a checksum, written whole or not at all."""
 
-import json
-import os
-import tempfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,9 +8,13 @@ import torch
 from torch import Tensor
 
 from bptt._errors import FlowFileError
+from bptt._files import DamagedFileError, put_whole, seal, unseal
 from bptt.flow._flow import Flow, Note, Site
 
 VERSION = 1
+"""Of what `to_dict` gives; and the format of the files that hold it:"""
+FORMAT = 2
+"""Files of format 1 had no checksum; they are read."""
 KEPT = [each.name for each in fields(Site) if each.name != "statistics"]
 
 
@@ -53,16 +54,7 @@ def save(flow: Flow, path: Any) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise FlowFileError(f"{path}: the folder {path.parent} does not exist; make it first")
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(to_dict(flow), file, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    put_whole(path, seal(to_dict(flow), FORMAT, indent=None))
 
 
 def load_flow(path: Any) -> Flow:
@@ -72,12 +64,16 @@ def load_flow(path: Any) -> Flow:
         FlowFileError: the file is missing, damaged, or of a format that this version does not read.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = Path(path).read_bytes()
     except OSError as error:
         raise FlowFileError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise FlowFileError(f"{path}: damaged, it is not JSON ({error})") from error
-    return from_dict(data)
+    try:
+        content = unseal(data, FORMAT, before=("version", "threshold", "sites", "notes"))
+        return from_dict(content)
+    except DamagedFileError as error:
+        raise FlowFileError(f"{path} cannot be used: {error}") from None
+    except FlowFileError as error:
+        raise FlowFileError(f"{path} cannot be used: {error}") from error
 
 
 def _plain(value: Any) -> Any:

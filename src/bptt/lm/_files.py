@@ -1,10 +1,10 @@
 """Files that are never half written, and the sentence for a disk that does not take them."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from bptt._files import put_whole
 from bptt.lm._config import LmError
 
 
@@ -14,18 +14,10 @@ def write(path: Path, put: Callable[[IO[bytes]], object]) -> None:
     Raises:
         LmError: the disk is full, or the folder cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
-            put(file)
-            file.flush()
-            os.fsync(
-                file.fileno()
-            )  # a machine that loses power must not find a name without its content
-        os.replace(aside, path)
+        put_whole(path, put, mode=0o666)  # as private as the folder and the user's umask make it
     except (OSError, RuntimeError) as error:
-        aside.unlink(missing_ok=True)
         if isinstance(error, RuntimeError) and not isinstance(error.__context__, OSError):
             raise
         cause = error if isinstance(error, OSError) else error.__context__
