@@ -4,8 +4,6 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bptt.doctor import Logbook
-
 if TYPE_CHECKING:
     from bptt.doctor import Monitor
     from bptt.report import LivePanel
@@ -15,17 +13,16 @@ class Live:
     """Draws at the foot of the terminal that a stream leads to; without one, nothing.
 
     Args:
-        log: the run's logbook.
+        script: what runs.
         stream: the standard error stream that the process began with.
-
-    Attributes:
-        monitor: what watches, once it does.
     """
 
-    def __init__(self, log: Logbook, stream: TextIO) -> None:
-        self.monitor: Monitor | None = None
-        self._log, self._stream = log, stream
+    def __init__(self, script: str, stream: TextIO) -> None:
+        self._script, self._stream = script, stream
+        self._monitor: Monitor | None = None
+        self._before, self._goal = 0, 0
         self._panel: LivePanel | None = None
+        self._began = time.monotonic()
         self._pace: Any = None
 
     @property
@@ -39,10 +36,20 @@ class Live:
             return
         from bptt.report import LivePanel, Pace
 
-        self._pace = Pace()
+        self._began, self._pace = time.monotonic(), Pace()
         color = not os.environ.get("NO_COLOR")
         self._panel = LivePanel(self._stream.fileno(), self._rows, color=color)
         self._panel.start()
+
+    def watch(self, monitor: "Monitor", before: int = 0, goal: int = 0) -> None:
+        """From now on there is something to show.
+
+        Args:
+            monitor: what watches.
+            before: updates made before this process began.
+            goal: updates in all; 0 if that is not known.
+        """
+        self._monitor, self._before, self._goal = monitor, before, goal
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -59,22 +66,19 @@ class Live:
     def _glance(self) -> Any:
         from bptt.report import Glance, Reach
 
-        log, monitor = self._log, self.monitor
-        script = str(log.run["script"]) or "a training loop"
+        monitor, script = self._monitor, self._script or "a training loop"
         if monitor is None:
-            return Glance(script, seconds=log.elapsed)
-        tally, updates = log.tally, monitor.updates
+            return Glance(script, seconds=time.monotonic() - self._began)
+        tally, updates = monitor.tally, monitor.updates
+        known = [*tally.sites.items()]  # at once: the run's own thread may add to them meanwhile
         return Glance(
             script,
-            updates=updates,
-            seconds=log.elapsed,
+            updates=self._before + updates,
+            goal=self._goal,
+            seconds=monitor.log.elapsed,
             speed=self._pace.at(time.monotonic(), updates),
             share=monitor.share,
             losses=monitor.case.evidence.updates.loss,
-            # The run's own thread may add a site meanwhile.
-            sites=[
-                Reach(site, last, tally.first.get(site, last))
-                for site, last in [*tally.sites.items()]
-            ],
+            sites=[Reach(site, last, tally.first.get(site, last)) for site, last in known],
             findings=tally.verdict,
         )

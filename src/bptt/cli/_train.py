@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bptt._errors import BpttError
+from bptt.cli._live import Live
 from bptt.doctor import default_folder
 
 UNUSABLE = 2
@@ -31,14 +32,12 @@ def train(files: list[Path], out: Path | None, resume: Path | None, told: dict[s
 
 def _trained(files: list[Path], out: Path | None, resume: Path | None, told: dict[str, Any]) -> Any:
     from bptt.lm import Config, LmError, resumed
-    from bptt.lm import train as run
 
-    bar = sys.stderr.isatty()
     if resume is None:
         given = {name: value for name, value in told.items() if value is not None}
         given |= {"files": tuple(map(str, files))}
         stem = files[0].stem if files else "sotu"
-        return run(Config(**given), out or default_folder(stem), say=_say, bar=bar)
+        return _shown(Config(**given), out or default_folder(stem), stem)
     fixed = [name for name, value in told.items() if value is not None and name not in LATER]
     if files or out is not None or fixed:
         what = "a text" if files else "--out" if out else f"--{fixed[0].replace('_', '-')}"
@@ -47,7 +46,24 @@ def _trained(files: list[Path], out: Path | None, resume: Path | None, told: dic
             f"{', '.join('--' + name.replace('_', '-') for name in LATER)} may change"
         )
     changed = {name: told.get(name) for name in LATER}
-    return run(resumed(resume, **changed), resume, resume=True, say=_say, bar=bar)
+    return _shown(resumed(resume, **changed), resume, str(resume), resume=True)
+
+
+def _shown(config: Any, folder: Path, name: str, *, resume: bool = False) -> Any:
+    """With the live panel, or where there is no monitor to tell it anything, with a bar; both on a terminal only."""
+    from bptt.lm import train as run
+
+    first = os.environ.get("RANK", "0") == "0"
+    live = Live(f"train {name}", sys.stderr)
+    panel = first and config.budget >= 0 and live.possible
+    if panel:
+        live.begin()
+    try:
+        bar = sys.stderr.isatty() and not panel
+        begun = live.watch if panel else None
+        return run(config, folder, resume=resume, say=_say, bar=bar, begun=begun)
+    finally:
+        live.close()
 
 
 LATER = ("updates", "minutes", "validate_every", "save_every", "patience", "budget")

@@ -20,6 +20,8 @@ from bptt.lm._module import Point, Training
 from bptt.lm._vocabulary import Vocabulary
 
 Say = Callable[[str], None]
+Begun = Callable[[Monitor, int, int], None]
+"""Told of the monitor, the updates made before, and those to be made in all (0 if the clock says)."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a run to save and stop."""
 
@@ -46,10 +48,11 @@ class Watch(Callback):
     Args:
         config: its budget.
         log: where it writes.
+        begun: told when the monitor has begun.
     """
 
-    def __init__(self, config: Config, log: Logbook) -> None:
-        self._budget, self._log = config.budget, log
+    def __init__(self, config: Config, log: Logbook, begun: Begun | None = None) -> None:
+        self._budget, self._log, self._begun = config.budget, log, begun
         self.monitor: Monitor | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -59,6 +62,8 @@ class Watch(Callback):
             optimizer = trainer.optimizers[0]
             self.monitor = Monitor(pl_module.model, optimizer, budget=self._budget, out=self._log)
             self.monitor.start()
+            if self._begun is not None:
+                self._begun(self.monitor, pl_module.global_step, pl_module.updates or 0)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """End, with what the rules say of all of it."""

@@ -9,7 +9,7 @@ import lightning.pytorch as L
 import torch
 
 from bptt.doctor import Logbook, RunFolder
-from bptt.lm._callbacks import Keeper, Say, Stopped, Watch, signals_given_back
+from bptt.lm._callbacks import Begun, Keeper, Say, Stopped, Watch, signals_given_back
 from bptt.lm._config import Config, LmError
 from bptt.lm._files import write_text
 from bptt.lm._keep import (
@@ -57,7 +57,13 @@ class Result:
 
 
 def train(
-    config: Config, out: str | Path, *, resume: bool = False, say: Say = print, bar: bool = False
+    config: Config,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    say: Say = print,
+    bar: bool = False,
+    begun: Begun | None = None,
 ) -> Result:
     """Train a language model on text.
 
@@ -71,6 +77,7 @@ def train(
         resume: go on from the folder's last checkpoint.
         say: takes lines for the user.
         bar: whether to show a progress bar.
+        begun: told of the monitor when it has begun, for who shows what it sees.
 
     Raises:
         LmError: a text that cannot be trained on, a folder that cannot be used, a loss that is not finite.
@@ -94,7 +101,8 @@ def train(
         log = Logbook(record, script="train", options={"budget": max(config.budget, 0.0)})
         log.begin()
         try:
-            return _run(config, folder, place, log, tell, resume=resume, bar=bar)
+            watch = Watch(config, log, begun if place.first else None)
+            return _run(config, folder, place, watch, tell, resume=resume, bar=bar)
         finally:
             if log.folder is not None:  # it ended before there was a monitor to close it
                 log.end("failed")
@@ -105,7 +113,7 @@ def _run(
     config: Config,
     folder: Path,
     place: Place,
-    log: Logbook,
+    watch: Watch,
     say: Say,
     *,
     resume: bool,
@@ -122,7 +130,7 @@ def _run(
         check_fits(folder / LAST, read_checkpoint(folder / LAST), config, training.model)
     say(describe(training, tokens))
     keeper = Keeper(config, folder, tokens.vocabulary, say)
-    trainer = _trainer(config, folder, place, [keeper, Watch(config, log)], training, bar=bar)
+    trainer = _trainer(config, folder, place, [keeper, watch], training, bar=bar)
     reason = _fit(
         trainer, training, keeper, _streams(config, tokens, place, training), folder, resume
     )

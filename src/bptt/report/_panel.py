@@ -74,9 +74,9 @@ def line(glance: Glance, columns: int, *, ascii_only: bool = False) -> list[Piec
         >>> plain(line(Glance("train.py", updates=1240, sites=sites), 30))
         'bptt · update 1,240'
     """
-    parts = (
-        [f"update {glance.updates:,}"] if glance.updates or glance.sites else [name(glance.script)]
-    )
+    script = name(glance.script)
+    begun = glance.updates or glance.sites
+    parts = [f"update {glance.updates:,}" if begun else _short(script, columns - len("bptt · "))]
     parts += [f"{name(each.site)} {reach(each.last)}" for each in glance.shortest(1)]
     worst = glance.worst
     parts += [f"{_many(worst)}"] if worst else []
@@ -84,6 +84,10 @@ def line(glance: Glance, columns: int, *, ascii_only: bool = False) -> list[Piec
     parts += [f"{100 * glance.share:.1f} % of the time"] if glance.share is not None else []
     said = _joined(["bptt", *parts], columns)
     return in_ascii([(said, "")]) if ascii_only else [(said, "")]
+
+
+def _short(text: str, cells: int) -> str:
+    return fitted(text, min(cell_len(text), max(cells, 0)))
 
 
 def _joined(parts: Sequence[str], cells: int) -> str:
@@ -99,8 +103,9 @@ def _many(findings: Sequence[object]) -> str:
 
 
 def _head(glance: Glance, columns: int) -> list[Piece]:
-    parts = ["bptt", fitted(name(glance.script), min(cell_len(name(glance.script)), columns // 3))]
-    parts += [f"update {glance.updates:,}"] if glance.updates else []
+    parts = ["bptt", _short(name(glance.script), columns // 3)]
+    of = f" of {glance.goal:,}" if glance.goal else ""
+    parts += [f"update {glance.updates:,}{of}"] if glance.updates else []
     parts += [glance.state] if glance.state != "running" else []
     parts += [f"{100 * glance.share:.1f} % of the time"] if glance.share is not None else []
     parts += [pace(glance.speed)] if glance.speed else []

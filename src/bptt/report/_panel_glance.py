@@ -48,6 +48,7 @@ class Glance:
         script: what runs.
         state: `running`, or how it ended.
         updates: updates of the weights so far.
+        goal: updates in all, 0 where that is not known.
         seconds: since the start.
         speed: updates a second of late; None if not known.
         share: of the run's time, what the monitor took.
@@ -64,6 +65,7 @@ class Glance:
     script: str
     state: str = "running"
     updates: int = 0
+    goal: int = 0
     seconds: float = 0.0
     speed: float | None = None
     share: float | None = None
