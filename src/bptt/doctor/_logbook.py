@@ -122,6 +122,7 @@ class Logbook:
         """Take in what sentinels saw, in the order of the updates, and write it."""
         self.series.add(updates)
         self._written = self.elapsed
+        self.series.pace(self._written)
         if self.folder is not None:
             self._try(self.folder.write_updates, self.series)
 

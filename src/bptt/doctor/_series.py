@@ -1,17 +1,20 @@
 """What sentinels saw of every update, as a series that stays small: neighbours are merged as it grows.
 
 An entry stands for the updates `first … last`; at first for one each. Once there are more than twice as many entries as
-wanted, neighbours are merged in pairs, and each new entry stands for twice as many updates as before. A run of any
-length has between 4,000 and 8,000 entries, and every update has left its smallest and largest values in one of them.
+wanted, neighbours are merged in pairs, and each new entry stands for twice as many updates as before; so it does where
+entries come so fast that to write them would cost more than a thousandth of the time. A run of any length has at most
+8,000 entries, and every update has left its smallest and largest values in one of them.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 MOST = 4000
 """Entries that are kept of a long run; twice as many before they are merged."""
+FREELY, PER_SECOND = 1000, 20.0
+"""Entries that are made at whatever pace, and how many a second beyond them."""
 
 
 class Update(NamedTuple):
@@ -38,10 +41,11 @@ class Range:
     total: float = 0.0
     count: int = 0
 
-    def take(self, value: float) -> None:
-        """Take one in; one that is not finite is passed over."""
-        if math.isfinite(value):
-            self.join(Range(value, value, value, 1))
+    def take(self, values: Iterable[float]) -> None:
+        """Take some in; those that are not finite are passed over."""
+        finite = [value for value in values if math.isfinite(value)]
+        if finite:
+            self.join(Range(min(finite), max(finite), sum(finite), len(finite)))
 
     def join(self, other: "Range") -> None:
         """Take all in that another one has taken in."""
@@ -69,16 +73,20 @@ class Entry:
     count: int = 0
     bad: int = 0  # updates whose loss or gradient is not finite
 
-    def take(self, update: Update) -> None:
-        """One update more."""
-        self.last = update.number
-        self.norm.take(update.norm)
-        self.loss.take(update.loss)
-        self.clip = update.clip if math.isfinite(update.clip) else self.clip
-        self.clipped += update.coefficient < 1 - 1e-6
-        self.ratio = _larger(self.ratio, update.ratio)
-        self.count += 1
-        self.bad += not math.isfinite(update.norm) or math.isinf(update.loss)
+    def take(self, updates: Sequence[Update]) -> None:
+        """Some updates more, column by column: this is done for every update of a run."""
+        numbers, losses, norms, clips, coefficients, ratios = zip(*updates, strict=True)
+        self.last = numbers[-1]
+        self.norm.take(norms)
+        self.loss.take(losses)
+        self.clip = next((each for each in reversed(clips) if math.isfinite(each)), self.clip)
+        self.clipped += sum(each < 1 - 1e-6 for each in coefficients)
+        self.ratio = _larger(self.ratio, max((r for r in ratios if r == r), default=math.nan))
+        self.count += len(updates)
+        self.bad += sum(
+            not math.isfinite(norm) or math.isinf(loss)
+            for norm, loss in zip(norms, losses, strict=True)
+        )
 
     def join(self, later: "Entry") -> None:
         """The entry after this one becomes part of it."""
@@ -130,18 +138,30 @@ class Series:
         self.entries: list[Entry] = []
         self.width = 1
         self.written: int | None = 0
-        self._most, self._open = most, Entry(1, 0)
+        self._most, self._open, self._made = most, Entry(1, 0), 0
+        self._paced = (0.0, 0)  # seconds, and entries made by then
 
     def add(self, updates: Iterable[Update]) -> None:
         """Take updates in, in the order of their numbers."""
-        for update in updates:
+        given, n = list(updates), 0
+        while n < len(given):
             if not self._open.count:
-                self._open.first = update.number
-            self._open.take(update)
+                self._open.first = given[n].number
+            part = given[n : n + max(self.width - self._open.count, 1)]
+            self._open.take(part)
+            n += len(part)
             if self._open.count >= self.width:
                 self._complete()
 
+    def pace(self, seconds: float) -> None:
+        """The run is so many seconds old: where entries came too fast for that, new ones stand for more updates."""
+        since, then = self._paced
+        if self._made > FREELY and self._made - then > PER_SECOND * max(seconds - since, 1.0):
+            self.width *= 2
+        self._paced = seconds, self._made
+
     def _complete(self) -> None:
+        self._made += 1
         self.entries.append(self._open)
         self._open = Entry(1, 0)
         if len(self.entries) <= 2 * self._most:
