@@ -111,6 +111,62 @@ class Columns(Parameters):
     back = turn
 
 
+class BiasedColumns(Columns):
+    """Columns as in the hundred lines of numpy: the bias is a column too, and it is met before the matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.b = nn.Parameter(torch.zeros(H, 1))
+
+    def forward(self, x: Tensor, mark: Mark) -> list[Tensor]:
+        h, ups = x.new_zeros(H, len(x)), []
+        for x_t in x.unbind(1):
+            h, up = mark(torch.tanh(self.u.T @ x_t.T + self.w @ h + self.b))
+            ups.append(up.T)
+        return ups
+
+
+class EinsumColumns(BiasedColumns):
+    """Columns, and no operation that says on which side the matrix stands."""
+
+    def forward(self, x: Tensor, mark: Mark) -> list[Tensor]:
+        h, ups = x.new_zeros(H, len(x)), []
+        for x_t in x.unbind(1):
+            own = torch.einsum("ij,jb->ib", self.w, h)
+            h, up = mark(torch.tanh(torch.einsum("ih,bi->hb", self.u, x_t) + own + self.b))
+            ups.append(up.T)
+        return ups
+
+
+class TurnedRows(Parameters):
+    """Rows; the product alone is taken of columns."""
+
+    def forward(self, x: Tensor, mark: Mark) -> list[Tensor]:
+        h, ups = self.zeros(x), []
+        for x_t in x.unbind(1):
+            h, up = mark(torch.tanh(x_t @ self.u + (self.w @ h.T).T + self.b))
+            ups.append(up)
+        return ups
+
+
+class BatchOfColumns(Parameters):
+    """One column a sample: states are `[B, H, 1]`."""
+
+    def forward(self, x: Tensor, mark: Mark) -> list[Tensor]:
+        h, ups = self.zeros(x).unsqueeze(2), []
+        for x_t in x.unbind(1):
+            product = self.w @ h + self.u.T @ x_t.unsqueeze(2)
+            h, up = mark(torch.tanh(product + self.b.unsqueeze(1)))
+            ups.append(up.squeeze(2))
+        return ups
+
+    def turn(self, state: Tensor) -> Tensor:
+        return state.squeeze(2)
+
+    def back(self, state: Tensor) -> Tensor:
+        return state.unsqueeze(2)
+
+
 class Precomputed(Linears):
     """The input's part computed for the whole sequence at once."""
 
@@ -417,7 +473,7 @@ class Spiking(Linears):
 
 
 LOOPS = [
-    Linears, Parameters, Columns, Precomputed, Concatenated, GatesOfLSTM, PackedLSTM, HandGRU, CallsOwnCell,
-    MaskedGRUCell, NormedRNNCell, MaskedLSTMCell, ScaledGRU, Independent, Buffer, RecurrentDropout, Orthogonal, Leaky,
-    Network, Feedback, Spiking,
+    Linears, Parameters, Columns, BiasedColumns, EinsumColumns, TurnedRows, BatchOfColumns, Precomputed, Concatenated,
+    GatesOfLSTM, PackedLSTM, HandGRU, CallsOwnCell, MaskedGRUCell, NormedRNNCell, MaskedLSTMCell, ScaledGRU, Independent,
+    Buffer, RecurrentDropout, Orthogonal, Leaky, Network, Feedback, Spiking,
 ]  # fmt: skip

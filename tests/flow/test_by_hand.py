@@ -10,7 +10,20 @@ from torch import Tensor, nn
 
 import bptt
 from bptt.flow import twin
-from loops import LOOPS, H, I, Linears, Loop, Marks, plain
+from loops import (
+    LOOPS,
+    BatchOfColumns,
+    BiasedColumns,
+    EinsumColumns,
+    H,
+    I,
+    Linears,
+    Loop,
+    Marks,
+    Parameters,
+    TurnedRows,
+    plain,
+)
 
 T, B = 11, 4
 
@@ -61,6 +74,35 @@ def test_gradients_and_credit_equal_the_twins(make: type[Loop], where: str) -> N
     )
     curve = twin.credit(true_loss, marks.states)
     torch.testing.assert_close(site.credit, curve, rtol=1e-9, atol=1e-300, equal_nan=True)
+
+
+@pytest.mark.parametrize("make", [BiasedColumns, EinsumColumns, TurnedRows, BatchOfColumns])
+def test_one_sample_of_saturated_units_is_one_sample(make: type[Loop]) -> None:
+    """A character model in the style of the hundred lines of numpy: batch 1, weights far too large."""
+    torch.manual_seed(0)
+    model, x = make(), torch.randn(1, T, I)
+    with torch.no_grad():
+        next(p for name, p in model.named_parameters() if name == "w").mul_(30)
+    with bptt.probe(model) as flow:
+        loss_of(model(x, plain), "last").backward()
+    (site,) = flow
+    assert site.batch == 1
+    assert site.statistics is not None
+    assert site.statistics.saturated is not None
+    assert site.statistics.saturated > 0.5
+
+
+@pytest.mark.parametrize("make", [Parameters, BiasedColumns, TurnedRows, BatchOfColumns])
+def test_units_are_counted_along_their_own_axis(make: type[Loop]) -> None:
+    torch.manual_seed(0)
+    model, x = make(), torch.randn(B, T, I)
+    with torch.no_grad():  # one unit of five stands at its end, whatever the sample
+        dict(model.named_parameters())["b"].view(-1)[2] = 40.0
+    with bptt.probe(model) as flow:
+        loss_of(model(x, plain), "every").backward()
+    (site,) = flow
+    assert site.statistics is not None
+    assert site.statistics.saturated_units == pytest.approx(1 / H)
 
 
 class Shared(nn.Module):

@@ -57,7 +57,7 @@ class Finder:
             raise UnmeasurableError(
                 "what is handed from step to step changes its shape or its operations on the way"
             )
-        return best, self._column(uses[middle])
+        return best, self._column(middle)
 
     def _places(self, cut: list[Outlet], below: list[Outlet], use: int) -> Iterator[list[Outlet]]:
         """States that the user may mean, between two cuts of one step: the narrowest ones, from the top down.
@@ -194,13 +194,14 @@ class Finder:
             here = {i for i, each in readers if each == rung and self.level[i] == self.level[use]}
         return Outlet(here.pop(), nr) if len(here) == 1 else None
 
-    def _column(self, use: int) -> bool:
-        """Whether a matrix product has its weight on the left."""
-        name, edges = self.graph.names[use], self.graph.edges[use]
-        if not name.startswith(("Mm", "Addmm")):
-            return False
-        left = edges[-2].node
-        return left >= 0 and bool(self.graph.weights[left] & self.clock)
+    def _column(self, step: int) -> bool:
+        """Whether a matrix product of this step has its weight on the left, and the state on the right."""
+        for i in self.nodes:
+            if self.level[i] == step and self.graph.names[i].startswith(("Mm", "Addmm")):
+                left, right = (edge.node for edge in self.graph.edges[i][-2:])
+                if left >= 0 and self.graph.weights[left] and right >= 0 and self.level[right]:
+                    return True
+        return False
 
 
 def size_of(states: list[list[Outlet]]) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from bptt.flow._assemble import Part
+from bptt.flow.by_hand._axis import samples_axis
 from bptt.flow.by_hand._graph import NONE, Graph, Outlet
 from bptt.flow.by_hand._pull import Program
 from bptt.flow.by_hand._states import Chain
@@ -45,7 +46,10 @@ class Walked:
 
 @dataclass(eq=False)
 class Run:
-    """One run: its site, the zeros of its states' shapes, and what has been measured so far."""
+    """One run: its site, the zeros of its states' shapes, and what has been measured so far.
+
+    `axis` counts the samples: as the shapes and the side of the weight have it, until `walk` has asked the steps.
+    """
 
     site: str
     zeros: list[State]
@@ -125,7 +129,6 @@ def _zeros(graph: Graph, outlet: Outlet) -> Tensor:
 
 def walk(graph: Graph, chain: Chain, roots: list[Root], run: Run) -> Walked:
     """Pull the costate and the credit curve's anchors back through all steps."""
-    direct = _direct(graph, chain, roots, run)
     programs = [
         Program(graph, _real(after), before, chain.level)
         for before, after in zip(chain.states, chain.states[1:], strict=False)
@@ -135,6 +138,8 @@ def walk(graph: Graph, chain: Chain, roots: list[Root], run: Run) -> Walked:
         caught = programs[t - 1].run(dict(zip(chain.states[t], v, strict=True)))
         return _at(chain.states[t - 1], caught, run.zeros[t - 1])
 
+    run.axis = samples_axis(pull, run.zeros, run.axis)
+    direct = _direct(graph, chain, roots, run)
     costates = [direct[-1]]
     for t in reversed(range(1, len(direct))):
         carry = pull(t, costates[0])

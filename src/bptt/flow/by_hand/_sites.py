@@ -136,13 +136,13 @@ class ByHand:
         if runs:
             self.measured.update(map(id, inside))
         for chain, run in runs:
-            run.statistics = activations(graph, chain)
             try:
                 run.walked = walk(graph, chain, roots, run)
             except UnmeasurableError as reason:
                 self.notes[site] = (
                     f"total gradients are exact, the credit curve is not measured: {reason}"
                 )
+            run.statistics = activations(graph, chain, run.axis)
         return runs
 
     def _altered(self, calls: list[Call]) -> dict[int, nn.Module]:

@@ -16,8 +16,8 @@ MOST = 96
 """Results of one kind of operation that are looked at, at most."""
 
 
-def activations(graph: Graph, chain: Chain) -> Statistics:
-    """Saturation of tanh, dead units of ReLU, stuck sigmoids; nothing of what is not there."""
+def activations(graph: Graph, chain: Chain, axis: int) -> Statistics:
+    """Saturation of tanh, dead units of ReLU, stuck sigmoids; nothing of what is not there. `axis` counts samples."""
     found = Statistics()
     inside = below_a_use(graph, chain.clock, chain.level)
     by_kind: dict[str, list[Tensor]] = {}
@@ -32,16 +32,14 @@ def activations(graph: Graph, chain: Chain) -> Statistics:
             kind = f"gate {number}"
         by_kind.setdefault(kind, []).append(result.detach())
     for kind, results in by_kind.items():
-        _look(found, kind, results, chain.column)
+        _look(found, kind, results, axis)
     return found
 
 
-def _look(found: Statistics, kind: str, results: list[Tensor], column: bool) -> None:
-    """States with one row a sample; where samples are columns, they are turned."""
+def _look(found: Statistics, kind: str, results: list[Tensor], axis: int) -> None:
     wide = max(results, key=lambda r: r.numel()).shape
     alike = [result for result in results if result.shape == wide][:MOST]
-    rows = [r.T if column and r.dim() == 2 else r.reshape(-1, r.shape[-1]) for r in alike]
-    values = torch.cat(rows)
+    values = torch.cat([_by_unit(result, axis) for result in alike])
     if kind == "Tanh":
         saturation(found, values)
     elif kind == "Relu":
@@ -49,3 +47,12 @@ def _look(found: Statistics, kind: str, results: list[Tensor], column: bool) -> 
         found.dead = frozenset((values == 0).all(0).nonzero().flatten().tolist())
     else:
         gate_statistics(found, kind, values)
+
+
+def _by_unit(result: Tensor, axis: int) -> Tensor:
+    """`[N, H]`: samples that are columns are turned, and so is a batch of columns."""
+    if result.dim() == 2 and axis == 1:
+        return result.T
+    if result.dim() == 3 and axis == 0 and result.shape[-1] == 1:
+        return result.squeeze(-1)
+    return result.reshape(-1, result.shape[-1])
