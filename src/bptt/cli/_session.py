@@ -112,8 +112,10 @@ class Session:
 
     def _tell(self, line: str) -> None:
         """A repair is made: said as it happens."""
+        from bptt.report import clean
+
         with contextlib.suppress(OSError, ValueError):
-            print(f"bptt {line}", file=self._stderr)
+            print(f"bptt {clean(line)}", file=self._stderr)
 
     def _sentence(self) -> str | None:
         """Why nothing was measured, if nothing was."""
@@ -147,7 +149,7 @@ class Session:
             self._pageless = f"report.html could not be written ({type(error).__name__}: {error})"
 
     def _show(self) -> None:
-        from bptt.report import console, show
+        from bptt.report import clean, console, show
 
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -162,7 +164,7 @@ class Session:
             )
         for sentence in (fault, self.log.trouble, self._pageless):
             if sentence is not None:
-                out.print(f"bptt: {sentence}", soft_wrap=True)
+                out.print(clean(f"bptt: {sentence}", 4096), soft_wrap=True)
         self._stderr.flush()
 
 

@@ -19,7 +19,7 @@ SAVE, RESTORE = "\x1b7", "\x1b8"
 ALL_ROWS = "\x1b[r"
 INDEX = "\x1b" + "D"  # one row down in the same column, scrolling at the bottom
 OURS = "\x1b[?6l\x1b(B\x1b[0m"  # rows counted from the top, letters, no colours: a script may have left others
-PERIOD, LOOK = 0.5, 0.1
+PERIOD, LOOK = 0.5, 0.05
 """Seconds between two drawings, and between two looks at the terminal's size."""
 MIN_ROWS = 4
 
@@ -29,7 +29,8 @@ Rows = Callable[[int, int], Sequence[Row]]
 class LivePanel:
     """Shows a few rows at the foot of the terminal at `fd`, twice a second, until closed.
 
-    A third of the terminal at most, and a single row of a small one. Another size is seen within a tenth of a second.
+    A third of the terminal at most, and a single row of a small one. Another size is seen within a
+    twentieth of a second; a line printed in between may stand on what is left of the panel before.
     In the background nothing is drawn.
 
     Args:
