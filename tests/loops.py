@@ -474,6 +474,6 @@ class Spiking(Linears):
 
 LOOPS = [
     Linears, Parameters, Columns, BiasedColumns, EinsumColumns, TurnedRows, BatchOfColumns, Precomputed, Concatenated,
-    GatesOfLSTM, PackedLSTM, HandGRU, CallsOwnCell, MaskedGRUCell, NormedRNNCell, MaskedLSTMCell, ScaledGRU, Independent,
-    Buffer, RecurrentDropout, Orthogonal, Leaky, Network, Feedback, Spiking,
+    GatesOfLSTM, PackedLSTM, HandGRU, CallsOwnCell, MaskedGRUCell, NormedRNNCell, MaskedLSTMCell, ScaledGRU,
+    Independent, Buffer, RecurrentDropout, Orthogonal, Leaky, Network, Feedback, Spiking,
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from loops import (
     EinsumColumns,
     H,
     I,
+    Leaky,
     Linears,
     Loop,
     Marks,
@@ -103,6 +104,52 @@ def test_units_are_counted_along_their_own_axis(make: type[Loop]) -> None:
     (site,) = flow
     assert site.statistics is not None
     assert site.statistics.saturated_units == pytest.approx(1 / H)
+
+
+@pytest.mark.parametrize(
+    ("make", "half", "told"),
+    [
+        (Linears, torch.float16, "float16"),  # the state, a tanh, is float16 itself
+        (Parameters, torch.float16, "float16"),  # its state is float32, its product is not
+        (Leaky, torch.float16, "float32"),  # a way past the product is left
+        (Linears, torch.bfloat16, "bfloat16"),
+        (Linears, None, "float32"),
+    ],
+)
+def test_the_precision_is_what_no_gradient_gets_past(
+    make: type[Loop], half: torch.dtype | None, told: str
+) -> None:
+    torch.manual_seed(0)
+    model, x = make(), torch.randn(B, T, I)
+    with bptt.probe(model) as flow:
+        with torch.autocast("cpu", half or torch.bfloat16, enabled=half is not None):
+            ups = model(x, plain)
+        loss_of([up.float() for up in ups], "last").backward()
+    (site,) = flow
+    assert site.statistics is not None
+    assert site.statistics.precision == told
+
+
+def test_a_declared_cell_tells_its_precision() -> None:
+    class Cell(nn.Module):
+        bptt_state = {"h": 0}  # noqa: RUF012 - as its page tells users to write it
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(I + H, H)
+
+        def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+            return (torch.tanh(self.layer(torch.cat([x, h], 1))),)
+
+    cell = Cell().double()
+    h = torch.zeros(B, H).double()
+    with bptt.probe(cell) as flow:
+        for x in torch.randn(T, B, I).double():
+            (h,) = cell(x, h)
+        h.sum().backward()
+    (site,) = flow
+    assert site.statistics is not None
+    assert site.statistics.precision == "float64"
 
 
 class Shared(nn.Module):

@@ -21,7 +21,8 @@ class Part:
     """One sequence at one site, on the CPU. Norms in input time; `bears` and `counted` in processing order, all `[T,
     B]`.
 
-    `counted` marks the input steps that could have been reached: padding is not counted.
+    `counted` marks the input steps that could have been reached: padding is not counted. `ran_as` is the precision that
+    gradients of a recurrence by hand cannot get past.
     """
 
     site: str
@@ -41,6 +42,7 @@ class Part:
     w_hh: Tensor | None = None
     statistics: Statistics | None = None
     states: Statistics | None = None
+    ran_as: torch.dtype = torch.float32
 
 
 def part_of(
@@ -152,6 +154,7 @@ def _of_own(part: Part) -> Statistics:
     nowhere = torch.zeros_like(part.grad_state, dtype=torch.bool)
     bears = nowhere if part.credit is None else part.credit.bears
     found, states = of_gradients(part.grad_state, part.grad_direct, bears, None), part.states
+    found.precision = str(part.ran_as).removeprefix("torch.")
     return found if states is None else with_states(found, states)
 
 

@@ -71,6 +71,7 @@ def _part(chain: list[StateCall], walked: "Walked | None", full: bool) -> Part:
         counted=None if walked is None else torch.ones_like(grad_h, dtype=torch.bool),
         dh=dh.cpu() if full else None,
         dc=dc.cpu() if full and dc is not None else None,
+        ran_as=chain[0].after[0].dtype,
     )
 
 

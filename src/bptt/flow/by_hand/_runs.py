@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from bptt.flow._assemble import Part
 from bptt.flow.by_hand._axis import samples_axis
 from bptt.flow.by_hand._graph import NONE, Graph, Outlet
+from bptt.flow.by_hand._precision import narrowest_type
 from bptt.flow.by_hand._pull import Program
 from bptt.flow.by_hand._states import Chain
 from bptt.flow.record._announce import Root
@@ -56,6 +57,7 @@ class Run:
     axis: int
     walked: Walked | None = None
     statistics: Statistics | None = None
+    ran_as: torch.dtype = torch.float32
     grads: dict[str, Tensor] = field(default_factory=dict)
     second_order: bool = False
     handles: list[RemovableHandle] = field(default_factory=list)
@@ -104,6 +106,7 @@ class Run:
             dh=totals[0].cpu() if full else None,
             dc=dc.cpu() if full and dc is not None else None,
             states=self.statistics,
+            ran_as=self.ran_as,
         )
 
     def _totals(self, part: int) -> Tensor:
@@ -119,7 +122,7 @@ def run_of(graph: Graph, chain: Chain, site: str, second_axis: bool) -> Run:
     if all(part.dim() == 3 and (second_axis or len(part) == 1) for part in zeros[0]):
         axis = 1
     same = len({len(rows(part, axis)) for part in zeros[0]}) == 1
-    return Run(site, zeros, axis if same else -1)
+    return Run(site, zeros, axis if same else -1, ran_as=narrowest_type(graph, chain))
 
 
 def _zeros(graph: Graph, outlet: Outlet) -> Tensor:
