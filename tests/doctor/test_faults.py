@@ -70,7 +70,7 @@ def one_sentence(capsys: pytest.CaptureFixture[str], *parts: str) -> None:
     told = capsys.readouterr().err
     assert len(told.splitlines()) == 1, told
     assert told.startswith("bptt: some results could not be written to ")
-    assert all(part in told for part in (*parts, "the training was not affected")), told
+    assert all(part in told for part in (*parts, "the script was not affected")), told
 
 
 @pytest.mark.parametrize("size", [0, 300, 4000])

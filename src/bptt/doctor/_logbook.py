@@ -131,7 +131,9 @@ class Logbook:
         return elapsed - self._written >= SECONDS
 
     def end(self, state: str, exit_code: int | None = None, *, fault: str | None = None) -> None:
-        """Write how the run ended: "finished", "failed" or "interrupted"."""
+        """Write how the run ended: "finished", "failed" or "interrupted"; nothing if it never began."""
+        if not self.begun:
+            return
         self.run |= {"state": state, "exit_code": exit_code, "fault": fault is not None}
         if self.folder is not None and fault is not None:
             self._try(self.folder.write_fault, fault)
@@ -163,11 +165,13 @@ class Logbook:
         if self.trouble is None and self.folder is not None:
             self.trouble = (
                 f"some results could not be written to {self.folder.path}: "
-                f"{error.strerror or error}; the training was not affected"
+                f"{error.strerror or error}; the script was not affected"
             )
 
     def count(self, updates: int, spent: float) -> None:
         """Note the updates seen so far and the seconds the monitor has spent."""
+        if not self.begun:
+            return
         seconds = self.elapsed
         if "torch" in sys.modules:
             self.run["versions"]["torch"] = _version("torch")

@@ -107,6 +107,8 @@ def train(
             if log.folder is not None:  # it ended before there was a monitor to close it
                 log.end("failed")
                 log.release()
+            if log.trouble is not None:
+                tell(f"bptt: {log.trouble}")
 
 
 def _run(
