@@ -1,6 +1,7 @@
 """What a probe's line holds by step: the numbers of the flow itself, thinned and named by the input's own time."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -41,6 +42,13 @@ def test_long_sequences_are_thinned_and_a_single_loss_stays_in_sight() -> None:
     assert [t for t, v in site["direct"] if v] == [501, 999]
     assert (site["total"][0][0], site["total"][-1][0]) == (0, 999)
     assert len(site["attribution"]["gates"]) == 64
+
+
+def test_of_many_sites_fewer_steps_are_told() -> None:
+    site = measured(nn.GRU(2, 4), 100)["l0"]
+    many = Flow({f"l{n}": replace(site, name=f"l{n}") for n in range(200)})
+    told = digest_of(many)["sites"]["l7"]
+    assert [len(told["total"]), len(told["direct"]), len(told["attribution"]["slope"])] == [20, 20, 20]
 
 
 def test_the_means_leave_padding_out() -> None:

@@ -1,13 +1,18 @@
 """Reading run folders: of this format, of the one before, of a later one, and while a run goes on."""
 
 import json
+import random
+import subprocess
+import sys
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bptt._files import link, seal
-from bptt.doctor import Logbook, RunFolder, RunFolderError, open_run, read_run
+from bptt.doctor import Logbook, Run, RunFolder, RunFolderError, open_run, read_run
 from bptt.doctor import _folder as folder_module
 from bptt.doctor._series import Update
 
@@ -138,3 +143,55 @@ def test_files_that_were_taken_away_are_named(tmp_path: Path) -> None:
         "flow.jsonl: cannot be read (No such file or directory)",
         "findings.json: cannot be read (No such file or directory)",
     ]
+
+
+WRITER = """
+import sys
+from bptt.doctor import Logbook, Run, RunFolder, _folder
+from bptt.doctor._series import Series, Update
+_folder.MOST["flow.jsonl"] = 4000
+log = Logbook(RunFolder(sys.argv[1]), script="a.py")
+log.series = Series(most=50)
+log.begin()
+print("begun", flush=True)
+n = 0
+while True:
+    n += 1
+    log.saw([Update(n, 1.0, 1.0, 1.0, 1.0, 1.0)])
+    if n % 5 == 0:
+        log.add({"update": n, "sites": {"l0": {"horizon": n}}, "notes": []}, n, 0.0)
+"""
+
+
+def test_a_run_is_killed_at_random_moments(tmp_path: Path) -> None:
+    """Read while it writes, then killed with SIGKILL: what is there is whole, but for a last line cut short."""
+    draw = random.Random(0)
+    for kill in range(6):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "a")], stdout=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"begun\n"
+        until = time.monotonic() + draw.uniform(0.05, 0.4)
+        while time.monotonic() < until:
+            check(open_run(tmp_path / "a"))
+        assert RunFolder.in_use(tmp_path / "a")
+        writer.kill()
+        writer.communicate()
+        assert not RunFolder.in_use(tmp_path / "a")
+        run = open_run(tmp_path / "a")
+        check(run)
+        assert run.run["state"] == "running"
+        earlier = tmp_path / "a" / "earlier"
+        assert len(list(earlier.iterdir()) if kill else []) == kill
+    RunFolder(tmp_path / "a").close()
+    left = [path.name for path in (tmp_path / "a").iterdir()]
+    assert [name for name in left if name.endswith(".0")] == [], "what was half written is swept"
+
+
+def check(run: Run) -> None:
+    assert all(sentence.endswith("is cut short and left out") for sentence in run.damage)
+    assert len(run.damage) <= 1
+    ends = [each["update"] for each in run.updates]
+    assert ends == sorted(set(ends))
+    assert all(a["update"] + 1 == b["from"] for a, b in pairwise(run.updates))

@@ -2,7 +2,7 @@
 
 | file | content | written |
 |---|---|---|
-| `flow.jsonl` | one line a probe | appended; thinned where it grows beyond 8 MB |
+| `flow.jsonl` | one line a probe | appended; thinned where it grows beyond 6 MB |
 | `updates.jsonl` | loss, gradient norm, clipping, step size; one line an update, or several | appended |
 | `spectra.jsonl` | eigenvalues of the recurrent weights, singular values of step Jacobians, at some probes | appended |
 | `findings.json` | latest numbers of each site, findings, notes | replaced after each probe |
@@ -48,8 +48,8 @@ except ImportError:  # Windows has none; two runs into one folder are then not t
 
 KEPT, LOCK, PAGE = "nonfinite.pt", ".bptt.lock", "report.html"
 OWN = (*SERIES, FINDINGS, RUN, FAULT, KEPT, PAGE)
-MOST = {FLOW: 8 * 10**6, SPECTRA: 4 * 10**6}
-"""Bytes of a series; beyond them it is thinned to half."""
+MOST = {FLOW: 6 * 10**6, SPECTRA: 2 * 10**6}
+"""Bytes of a series; beyond them it is thinned to half. With `updates.jsonl` a run of any length stays below 10 MB."""
 
 
 class RunFolder:

@@ -10,8 +10,8 @@ from torch import Tensor
 from bptt.doctor._series import short
 from bptt.flow import Flow, Site
 
-POINTS = 64
-"""At most so many steps of a series by step."""
+POINTS, FEWEST, ALL = 64, 8, 4096
+"""At most so many steps of a series by step; fewer, but for so many, where a flow has more than 64 sites."""
 DIGITS = 5
 
 Points = list[list[float | int | None]]
@@ -39,20 +39,20 @@ def digest_of(flow: Flow) -> dict[str, Any]:
         >>> site["direct"], sorted(site["attribution"]), site["saturation"]
         ([[0, 0.0], [1, 0.0], [2, 2.0]], ['slope', 'weight'], {'tanh': 0.0})
     """
-    whole = flow.digest()
+    whole, points = flow.digest(), max(FEWEST, min(POINTS, ALL // max(len(flow), 1)))
     for site in flow:
-        whole["sites"][site.name] |= _by_step(site)
+        whole["sites"][site.name] |= _by_step(site, points)
     return whole
 
 
-def _by_step(site: Site) -> dict[str, Any]:
+def _by_step(site: Site, points: int) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "total": _spaced(_mean(site.grad_h, site.lengths)),
+        "total": _spaced(_mean(site.grad_h, site.lengths), points),
         "direct": None
         if site.grad_direct is None
-        else _peaks(_mean(site.grad_direct, site.lengths)),
+        else _peaks(_mean(site.grad_direct, site.lengths), points),
     }
-    if (causes := _attribution(site)) is not None:
+    if (causes := _attribution(site, points)) is not None:
         found["attribution"] = causes
     if (shares := _saturation(site)) is not None:
         found["saturation"] = shares
@@ -65,19 +65,17 @@ def _mean(norms: Tensor, lengths: Tensor) -> Tensor:
     return norms.double().sum(1) / count.clamp(min=1)
 
 
-def _places(steps: int) -> list[int]:
-    return torch.linspace(0, steps - 1, min(POINTS, steps)).round().long().tolist()
-
-
-def _spaced(values: Tensor, name: Callable[[int], int] = int) -> Points:
+def _spaced(values: Tensor, points: int, name: Callable[[int], int] = int) -> Points:
     """Evenly spaced entries; `name` tells the step of an entry."""
-    points: Points = [[name(n), short(float(values[n]), DIGITS)] for n in _places(len(values))]
-    return sorted(points, key=lambda point: point[0] or 0)
+    last = len(values) - 1
+    places = torch.linspace(0, last, min(points, last + 1)).round().long().tolist()
+    told: Points = [[name(n), short(float(values[n]), DIGITS)] for n in places]
+    return sorted(told, key=lambda point: point[0] or 0)
 
 
-def _peaks(values: Tensor) -> Points:
-    """The largest entry of each of at most 64 stretches."""
-    edges = torch.linspace(0, len(values), min(POINTS, len(values)) + 1).round().long().tolist()
+def _peaks(values: Tensor, points: int) -> Points:
+    """The largest entry of each of so many stretches."""
+    edges = torch.linspace(0, len(values), min(points, len(values)) + 1).round().long().tolist()
     found: Points = []
     for start, stop in pairwise(edges):
         n = start + int(values[start:stop].nan_to_num(torch.inf, torch.inf).argmax())
@@ -85,7 +83,7 @@ def _peaks(values: Tensor) -> Points:
     return found
 
 
-def _attribution(site: Site) -> dict[str, Points] | None:
+def _attribution(site: Site, points: int) -> dict[str, Points] | None:
     split, last = site.attribution, site.steps - 1
     if split is None or last < 1:
         return None
@@ -94,7 +92,7 @@ def _attribution(site: Site) -> dict[str, Points] | None:
         causes["gates"] = split.gates
     # Entry n is the way between steps n and n+1 of the recurrence's own order.
     name: Callable[[int], int] = (lambda n: last - n - 1) if site.reverse else (lambda n: n + 1)
-    return {cause: _spaced(values, name) for cause, values in causes.items()}
+    return {cause: _spaced(values, points, name) for cause, values in causes.items()}
 
 
 def _saturation(site: Site) -> dict[str, Any] | None:
