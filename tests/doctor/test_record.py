@@ -48,7 +48,11 @@ def test_of_many_sites_fewer_steps_are_told() -> None:
     site = measured(nn.GRU(2, 4), 100)["l0"]
     many = Flow({f"l{n}": replace(site, name=f"l{n}") for n in range(200)})
     told = digest_of(many)["sites"]["l7"]
-    assert [len(told["total"]), len(told["direct"]), len(told["attribution"]["slope"])] == [20, 20, 20]
+    assert [len(told["total"]), len(told["direct"]), len(told["attribution"]["slope"])] == [
+        20,
+        20,
+        20,
+    ]
 
 
 def test_the_means_leave_padding_out() -> None:

@@ -69,18 +69,19 @@ def _spaced(values: Tensor, points: int, name: Callable[[int], int] = int) -> Po
     """Evenly spaced entries; `name` tells the step of an entry."""
     last = len(values) - 1
     places = torch.linspace(0, last, min(points, last + 1)).round().long().tolist()
-    told: Points = [[name(n), short(float(values[n]), DIGITS)] for n in places]
+    pairs = zip(places, values[places].tolist(), strict=True)
+    told: Points = [[name(n), short(value, DIGITS)] for n, value in pairs]
     return sorted(told, key=lambda point: point[0] or 0)
 
 
 def _peaks(values: Tensor, points: int) -> Points:
     """The largest entry of each of so many stretches."""
     edges = torch.linspace(0, len(values), min(points, len(values)) + 1).round().long().tolist()
-    found: Points = []
-    for start, stop in pairwise(edges):
-        n = start + int(values[start:stop].nan_to_num(torch.inf, torch.inf).argmax())
-        found.append([n, short(float(values[n]), DIGITS)])
-    return found
+    each = values.nan_to_num(torch.inf, torch.inf).tolist()
+    places = [max(range(start, stop), key=each.__getitem__) for start, stop in pairwise(edges)]
+    return [
+        [n, short(value, DIGITS)] for n, value in zip(places, values[places].tolist(), strict=True)
+    ]
 
 
 def _attribution(site: Site, points: int) -> dict[str, Points] | None:
