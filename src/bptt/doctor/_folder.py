@@ -11,9 +11,10 @@
 | `fault.txt` | the traceback of a fault in the monitor itself | only if there was one |
 | `.bptt.lock` | nothing; held by the process that writes | at the beginning |
 
-A killed process leaves everything up to its last probe; no file is ever seen half written. Documents and lines carry
-checksums (see `bptt._files`); `open_run` reads a folder and names what is damaged. Folder and files are private to
-the user (0700, 0600): arguments of a script may hold names and paths that are nobody else's business.
+A killed process leaves everything up to its last probe; no file is ever seen half written, but for the last line of a
+series. Documents and lines carry checksums (see `bptt._files`); `open_run` reads a folder and names what is damaged.
+Folder and files are private to the user (0700, 0600; a folder that was there before keeps its mode): arguments of a
+script may hold names and paths that are nobody else's business.
 """
 
 import os

@@ -156,8 +156,9 @@ class Series:
     def pace(self, seconds: float) -> None:
         """The run is so many seconds old: where entries came too fast for that, new ones stand for more updates."""
         since, then = self._paced
-        if self._made > FREELY and self._made - then > PER_SECOND * max(seconds - since, 1.0):
-            self.width *= 2
+        share = (self._made - then) / (PER_SECOND * max(seconds - since, 1.0))
+        if self._made > FREELY and share > 1:
+            self.width *= 2 ** math.ceil(math.log2(share))
         self._paced = seconds, self._made
 
     def _complete(self) -> None:
