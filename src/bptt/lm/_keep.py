@@ -12,6 +12,7 @@
 Nothing that is read can run code: checkpoints are loaded with `weights_only`, safetensors and JSON hold data.
 """
 
+import hashlib
 import json
 import pickle
 from dataclasses import replace
@@ -23,6 +24,7 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from bptt._files import DamagedFileError, check_stamp, stamped
 from bptt.lm._config import Config, LmError
 from bptt.lm._files import write
 from bptt.lm._model import LanguageModel
@@ -44,7 +46,7 @@ class Whole(CheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
         """One file."""
-        write(Path(path), lambda file: torch.save(checkpoint, file))
+        write(Path(path), stamped(lambda file: torch.save(checkpoint, file)))
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
@@ -64,7 +66,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         LmError: there is none, or it is damaged or of another program.
     """
     try:
+        check_stamp(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except DamagedFileError as error:
+        raise LmError(f"{path} cannot be used: {error}") from None
     except OSError as error:
         if path.is_file():  # a file cut short fails in the reading
             raise LmError(f"{path} is not a checkpoint ({error.strerror or error})") from None
@@ -102,7 +107,7 @@ def check_fits(path: Path, content: dict[str, Any], config: Config, model: Langu
 def export(path: Path, model: LanguageModel, vocabulary: Vocabulary, update: int) -> None:
     """Write the weights, with all that is needed to use them."""
     about = {
-        "version": 1,
+        "version": 2,
         "config": json.loads(model.config.to_json()),
         "vocabulary": vocabulary.to_dict(),
         "update": update,
@@ -112,7 +117,19 @@ def export(path: Path, model: LanguageModel, vocabulary: Vocabulary, update: int
     }
     if model.config.tie:
         del weights["readout.weight"]  # the embedding's, and no file holds a tensor twice
-    write(path, lambda file: file.write(save(weights, {"bptt": json.dumps(about)})))
+    told = json.dumps(about)
+    stated = {"bptt": told, "sha256": _digest(weights, told)}
+    write(path, lambda file: file.write(save(weights, stated)))
+
+
+def _digest(weights: dict[str, torch.Tensor], told: str) -> str:
+    """SHA-256 of a model's file: what it says about itself, then name, shape and bytes of each tensor."""
+    digest = hashlib.sha256(told.encode())
+    for name in sorted(weights):
+        value = weights[name].contiguous()
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
@@ -127,7 +144,8 @@ def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
         raise LmError(f"{path} does not exist; give the folder of a training, or its {MODEL}")
     try:
         with safe_open(path, framework="pt") as file:
-            told = (file.metadata() or {}).get("bptt")
+            stated = file.metadata() or {}
+            told = stated.get("bptt")
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise LmError(f"{path} is not a model of bptt train ({error})") from None
@@ -137,8 +155,16 @@ def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
         about = json.loads(told)
         config = Config.read(json.dumps(about["config"]), path)
         vocabulary = from_dict(about["vocabulary"], path)
+        version = about["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise LmError(f"{path} is damaged ({error})") from None
+    # Files of version 1 had no checksum.
+    if (version != 1 or "sha256" in stated) and stated.get("sha256") != _digest(weights, told):
+        raise LmError(f"{path} is damaged: its content does not fit its checksum")
+    if version not in (1, 2):
+        raise LmError(
+            f"{path} is of format {version}, and this bptt reads up to 2: install a newer bptt"
+        )
     model = LanguageModel(config, vocabulary.size)
     if config.tie:
         weights["readout.weight"] = weights.get("embedding.weight", torch.empty(0))

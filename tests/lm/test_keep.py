@@ -1,0 +1,104 @@
+"""Checkpoints and models on the disk: a damaged one is refused by name, one of before there were checksums is read."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from bptt.lm import Config, LmError, load_model
+from bptt.lm._keep import Whole, export, read_checkpoint
+from bptt.lm._model import LanguageModel
+from bptt.lm._vocabulary import Bytes
+
+CASES = 150
+
+
+def damaged(data: bytes, draw: random.Random) -> bytes:
+    """A truncated file, one with flipped bits or a stretch of zeros, or one with a piece twice."""
+    start, size = draw.randrange(len(data)), draw.choice([1, 20, 400])
+    kind = draw.randrange(4)
+    if kind == 0:
+        return data[:start]
+    if kind == 1:
+        flipped = bytearray(data)
+        flipped[start] ^= 1 << draw.randrange(8)
+        return bytes(flipped)
+    stop = min(start + size, len(data))
+    piece = bytes(stop - start) if kind == 2 else 2 * data[start:stop]
+    return data[:start] + piece + data[stop:]
+
+
+def none_is_taken_as_good(path: Path, read: Callable[[], Any], same: Callable[[Any], bool]) -> int:
+    """How many of the damaged files were refused; each that was not has the content of the good one."""
+    whole, draw, refused = path.read_bytes(), random.Random(7), 0
+    assert same(read())
+    for _ in range(CASES):
+        path.write_bytes(damaged(whole, draw))
+        try:
+            assert same(read())
+        except LmError as error:
+            refused += path.name in str(error)
+    path.write_bytes(whole)
+    return refused
+
+
+def test_damaged_checkpoints(tmp_path: Path) -> None:
+    config = json.loads(Config().to_json())
+    content = {"bptt": {"config": config}, "w": torch.arange(500.0), "steps": [1, 2]}
+    path = tmp_path / "last.ckpt"
+    Whole().save_checkpoint(content, path)
+
+    def same(found: dict[str, Any]) -> bool:
+        return {**found, "w": 0} == {**content, "w": 0} and torch.equal(found["w"], content["w"])
+
+    # The rest was damaged in the line that holds the checksum, or where its bytes were zeros before.
+    assert none_is_taken_as_good(path, lambda: read_checkpoint(path), same) > 0.9 * CASES
+
+
+def test_damaged_models(tmp_path: Path) -> None:
+    vocabulary = Bytes()
+    model = LanguageModel(replace(Config(), hidden=4, embedding=3), vocabulary.size)
+    path = tmp_path / "model.safetensors"
+    export(path, model, vocabulary, 7)
+
+    def same(found: tuple[LanguageModel, Any]) -> bool:
+        pairs = zip(found[0].state_dict().values(), model.state_dict().values(), strict=True)
+        return found[1].size == vocabulary.size and all(torch.equal(a, b) for a, b in pairs)
+
+    assert none_is_taken_as_good(path, lambda: load_model(path), same) > 0.9 * CASES
+
+
+def test_files_of_before_there_were_checksums_are_read(tmp_path: Path) -> None:
+    model = LanguageModel(replace(Config(), hidden=4, embedding=3), Bytes().size)
+    path = tmp_path / "model.safetensors"
+    export(path, model, Bytes(), 7)
+    with safe_open(path, framework="pt") as file:
+        told = json.loads(file.metadata()["bptt"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for version in (1, 2, 3):
+        path.write_bytes(save(weights, {"bptt": json.dumps({**told, "version": version})}))
+        if version == 1:
+            assert load_model(path)[1].size == Bytes().size
+            continue
+        with pytest.raises(LmError, match="does not fit its checksum"):
+            load_model(path)
+    torch.save({"bptt": {}, "w": torch.ones(2)}, tmp_path / "last.ckpt")
+    assert read_checkpoint(tmp_path / "last.ckpt")["w"].sum() == 2
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (tmp_path.joinpath("ran").touch, ())
+
+    torch.save({"bptt": Trap()}, tmp_path / "last.ckpt")
+    with pytest.raises(LmError, match="is not a checkpoint"):
+        read_checkpoint(tmp_path / "last.ckpt")
+    assert not (tmp_path / "ran").exists()
