@@ -258,3 +258,51 @@ def test_truncation_is_told_where_most_looks_had_it() -> None:
     (found,) = ask("TR402", looks(*({**chunk, "log_credit": c} for c in (flat, flat, steep))))
     assert (found.update, found.persists) == (1, False)
     assert not ask("TR402", looks(*({**chunk, "log_credit": c} for c in (flat, steep, steep))))
+
+
+def test_updates_that_training_survived_are_advice() -> None:
+    ratio = [0.9, 0.6, 0.4, *[6e-4] * 37]
+    learned = updates(ratio=ratio, loss=[3.3 * 0.9**n for n in range(40)])
+    (found,) = ask("OP501", learned)
+    assert found.severity == "advice"
+    assert not found.prescriptions, "no learning rate is known"
+    assert "nan" not in found.message
+    for loss in ([2.3] * 40, [NAN] * 40, [2.3, *[math.inf] * 39]):
+        (found,) = ask("OP501", updates(ratio=ratio, loss=loss, lr=[0.5] * 40))
+        assert found.severity == "error"
+        assert found.prescriptions[0].args["lr"] < 0.01
+
+
+def test_a_burn_in_is_meant_so_while_as_many_steps_follow() -> None:
+    cut = {"cuts": 1, "steps": 6, "lags": 5, "log_credit": tuple(-2.0 * k for k in range(6))}
+    assert ask("TR401", looks(cut | {"quiet": 6}))[0].severity == "advice"
+    assert ask("TR401", looks(cut | {"quiet": 7}))[0].severity == "warning"
+
+
+def test_of_several_optimizers_the_one_that_is_never_cleared_is_named() -> None:
+    evidence = updates(norm=[1.0] * 5)
+    assert not ask("OP503", evidence)
+    evidence.updates.left_over, evidence.updates.holds = [False, *[True] * 4], "encoder.rnn"
+    (found,) = ask("OP503", evidence)
+    assert "encoder.rnn" in found.message
+
+
+def test_rows_behind_packed_ends_count_where_lengths_are_known() -> None:
+    rows = {"behind": 1.0, "bearing_samples": 1.0, "steps": 9}
+    assert ask("TR403", looks(rows | {"lengths_known": True}))
+    assert not ask("TR403", looks(rows | {"lengths_known": False}))
+    assert not ask("TR403", looks(rows | {"lengths_known": True, "behind": 0.2}))
+
+
+def test_clipping_by_hand_is_told_without_a_threshold() -> None:
+    clipped = updates(clip=[math.inf] * 30, coefficient=[0.01] * 30)
+    (found,) = ask("EG203", clipped)
+    assert "nan" not in found.message
+
+
+def test_credit_that_grows_within_the_chunk_is_not_carried_on() -> None:
+    chunk = {"steps": 25, "lags": 24, "carried": True}
+    flat = chunk | {"log_credit": (0.0,) * 25}
+    grown = chunk | {"log_credit": tuple(0.5 * k for k in range(25))}
+    assert ask("TR402", looks(flat, flat))[0].severity == "warning"
+    assert not ask("TR402", looks(grown, grown))

@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.doctor import _gather as gather
 from bptt.doctor._folder import KEPT
 from bptt.doctor._incident import Place, in_data, in_gradients, in_states
+from bptt.doctor._incident_by_hand import in_loops
 from bptt.doctor._keep import keep, pack
+from bptt.doctor._loops import name_of
 from bptt.doctor._seen import Shield
 from bptt.doctor._sentinel import Sentinel
 from bptt.doctor._verdict import judge
@@ -65,7 +67,7 @@ class Case:
         """An optimizer has stepped: update `number` is over."""
         looks = self.evidence.looks.values()
         if number in gather.MILESTONES and not any(each[-1].update == number for each in looks):
-            self._look(gather.cut_off(self.sentinel.forward, self._names, number))
+            self._look(gather.cut_off(self.sentinel, self._names, number))
         self.sentinel.after_step(optimizer, number)
 
     def add(self, flow: Flow, update: int, *, milestone: bool = False) -> None:
@@ -86,8 +88,14 @@ class Case:
                 (self._named(each.giver), self._named(each.taker), each.steps)
                 for each in forward.handed.found
             ],
+            behind={
+                self._named(living[key]): share
+                for key, share in forward.read_behind().items()
+                if key in living
+            },
+            loop_cuts=self.sentinel.loops.cuts(),
         )
-        looks = looks or gather.cut_off(forward, self._names, update)
+        looks = looks or gather.cut_off(self.sentinel, self._names, update)
         self._look([replace(each, milestone=True) for each in looks] if milestone else looks)
 
     def _look(self, looks: list[Look]) -> None:
@@ -101,7 +109,7 @@ class Case:
 
     def findings(self) -> list[Finding]:
         """What the rules say by now, folded, the worst first."""
-        self.evidence.updates = gather.updates_of(self.sentinel)
+        self.evidence.updates = gather.updates_of(self.sentinel, self._names)
         self.evidence.weights = {
             **self.sentinel.loops.facts(self._names),
             **gather.weights_of(self.sentinel, self._names),
@@ -125,6 +133,7 @@ class Case:
             return
         place = self._forward_place()
         if what == "loss":
+            place = place or in_loops(self.sentinel.root, self._loop_name)  # its graph is whole yet
             self._suspect = place or Place("forward", "loss", _word(self.sentinel.loss))
             if place is not None:
                 self._settle(place)
@@ -139,6 +148,11 @@ class Case:
         forward = self.sentinel.forward
         place = in_data(forward, self.sentinel.root, self._names)
         return place or in_states(forward.calls, self._names)
+
+    def _loop_name(self, weight: Tensor) -> str:
+        """As probes named the only loop by hand, else by its weight."""
+        own = [site for site, looks in self.evidence.looks.items() if looks[-1].kind == "own"]
+        return own[0] if len(own) == 1 else name_of(weight, self._names)
 
     def _settle(self, place: Place) -> None:
         """The first non-finite value of this run is known; what is needed to see it again is kept."""

@@ -44,7 +44,7 @@ class Since:
             for each in fields(Updates)
             if isinstance(value := getattr(whole, each.name), list)
         }
-        return Updates(**lists, by_hand=whole.by_hand)
+        return Updates(**lists, holds=whole.holds, by_hand=whole.by_hand)
 
     def _facts(self, name: str, facts: Weights) -> Weights:
         before = self.weights.get(name)

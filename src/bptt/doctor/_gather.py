@@ -2,7 +2,7 @@
 
 import gc
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from torch import nn
@@ -32,6 +32,8 @@ def looks_of(
     axes: Axes = NOTHING,
     loops_carried: bool = False,
     handed: Sequence[tuple[str, str, int]] = (),
+    behind: Mapping[str, float] | None = None,
+    loop_cuts: int = 0,
 ) -> list[Look]:
     """One look a site.
 
@@ -43,6 +45,8 @@ def looks_of(
         axes: what the loss says of the axes.
         loops_carried: loops written by hand begin where the update before ended.
         handed: `(giver, taker, steps)` of states that were handed on without their gradient, by modules' names.
+        behind: by a module's name, the share of the rows behind its packed sequences' ends that is trained.
+        loop_cuts: how often the only loop by hand was given its own state without its gradient.
     """
     modules = set(carried)
     found = []
@@ -51,7 +55,12 @@ def looks_of(
         comes = name in modules or (loops_carried and site.kind == "own")
         look = look_of(site, update, comes, loaders, axes)
         quiet = next((steps for giver, taker, steps in handed if giver == taker == name), 0)
-        found.append(replace(look, cuts=max(look.cuts, 1), quiet=quiet) if quiet else look)
+        look = replace(look, cuts=max(look.cuts, 1), quiet=quiet) if quiet else look
+        rows = 0.0 if behind is None or not look.lengths_known else behind.get(name, 0.0)
+        found.append(replace(look, behind=rows) if rows else look)
+    own = [n for n, look in enumerate(found) if look.kind == "own"]
+    if loop_cuts and len(own) == 1:
+        found[own[0]] = replace(found[own[0]], cuts=loop_cuts, calls=loop_cuts + 1)
     known = {module_of(look.site) for look in found}
     return found + [
         cut_from(giver, taker, update)
@@ -112,19 +121,30 @@ def look_of(
     )
 
 
-def cut_off(forward: Forward, names: Names, update: int) -> list[Look]:
-    """Modules that are called again and again on what was detached: a loop by hand that has no gradient to follow."""
-    found = []
+def cut_off(sentinel: Sentinel, names: Names, update: int) -> list[Look]:
+    """Loops by hand that get their own state without its gradient at every step, and so have none to follow."""
+    milestone = update in MILESTONES
+    found = [_one_step(site, cuts, update) for site, cuts in _cut_modules(sentinel.forward, names)]
+    found = found or [_one_step(site, cuts, update) for site, cuts in sentinel.loops.cut_off(names)]
+    return [replace(look, milestone=milestone) for look in found[:1]]
+
+
+def _one_step(site: str, cuts: int, update: int) -> Look:
+    return Look(site, update, False, "own", steps=1, batch=1, cuts=cuts, calls=cuts + 1)
+
+
+def _cut_modules(forward: Forward, names: Names) -> Iterable[tuple[str, int]]:
+    """Modules of which most calls were given what an earlier call of theirs had made, and how often."""
     for calls, cuts, weak in forward.steps.values():
         module = weak() if weak is not None else None
-        if module is None or calls < CALLS or cuts < calls - 1:
+        if module is None or calls < CALLS or 2 * len(cuts) < calls:
             continue
         if any(id(each) in forward.modules for each in module.modules()):
             continue  # torch's own recurrent modules are followed by themselves
-        site = names(module) or type(module).__name__
-        milestone = update in MILESTONES
-        found.append(Look(site, update, milestone, "own", steps=1, batch=1, cuts=cuts, calls=calls))
-    return found[:1]
+        own = set(map(id, module.parameters()))
+        times = forward.taken.repeated(each for each in cuts if each.leaves & own)
+        if 2 * times >= calls:
+            yield names(module) or type(module).__name__, times
 
 
 def module_of(site: str) -> str:
@@ -160,18 +180,30 @@ def main_owner(sentinel: Sentinel) -> Owner | None:
     return max(known, key=lambda o: (len(recurrent & o.ids), len(o.updates)), default=None)
 
 
-def updates_of(sentinel: Sentinel) -> Updates:
+def updates_of(sentinel: Sentinel, names: Names | None = None) -> Updates:
     """The main optimizer's entries. A factor that is the same in every update is a mean, not a clipping."""
     owner = main_owner(sentinel)
     if owner is None:
         return sentinel.hand.updates
     updates = owner.updates
+    if names is not None and len(sentinel.owners) > 1:
+        _leave_over(updates, sentinel, names)
     factors = {round(c, 5) for c in updates.coefficient if not math.isnan(c)}
     if len(factors) == 1 and len(updates) > 2 and all(math.isinf(c) for c in updates.clip):
         nothing = [math.nan] * len(updates)
         updates.clip, updates.coefficient = list(nothing), list(nothing)
         updates.unclipped = list(updates.norm)
     return updates
+
+
+def _leave_over(updates: Updates, sentinel: Sentinel, names: Names) -> None:
+    """Of several optimizers, gradients that are left over are told of the one that has the most of them."""
+    worst = max(sentinel.owners.values(), key=lambda owner: sum(owner.updates.carried[1:]))
+    if any(worst.updates.carried[1:]):
+        living = sentinel.forward.living()
+        mine = [m for m in living if any(id(each) in worst.ids for each in m.parameters())]
+        updates.left_over = worst.updates.carried
+        updates.holds = ", ".join(filter(None, map(names, mine)))
 
 
 def weights_of(sentinel: Sentinel, names: Names) -> dict[str, Weights]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from bptt.flow.record._watch import same_values
 
@@ -48,7 +49,7 @@ class HandOvers:
         self._quiet[id(module)] = (
             weakref.ref(module),
             [each for each in _tensors(output) if each.numel() <= LARGEST],
-            count + 1,
+            count + _steps(module, output),
         )
 
     def ends(self, module: nn.Module, h: Tensor) -> None:
@@ -79,6 +80,16 @@ class HandOvers:
             if giver is not None and giver is not module and same_values(h, end):
                 return giver, 0
         return None, 0
+
+
+def _steps(module: nn.Module, output: Any) -> int:
+    """Steps of one call: those of a sequence for a stack of layers, one for a cell."""
+    if not isinstance(module, nn.RNNBase):
+        return 1
+    y: Any = output[0]
+    if isinstance(y, PackedSequence):
+        return len(y.batch_sizes)
+    return y.shape[1 if module.batch_first and y.dim() == 3 else 0]
 
 
 def _tensors(value: Any) -> Iterable[Tensor]:

@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from bptt._errors import UnmeasurableError
-from bptt.flow.by_hand._finder import STEPS
-from bptt.flow.by_hand._graph import NONE, PRODUCTS, Graph
+from bptt.doctor._cut_loops import Returned, returned
+from bptt.doctor._detached import Detached
+from bptt.doctor._fixed import fixed
+from bptt.flow.by_hand._graph import PRODUCTS, Graph
+from bptt.flow.by_hand._sites import variable
 from bptt.flow.record._names import Names
 from bptt.rules import Weights
 
@@ -47,7 +50,9 @@ class Loop:
         facts.owned = facts.owned or any(id(weight) in owned for weight in mine)
         facts.with_grad += any(w.grad is not None and bool(w.grad.any()) for w in mine)
         facts.other_moved += others_move
-        if not facts.moved:
+        if facts.moved:
+            facts.moved += 1  # as for torch's modules, it counts updates: what came after a repair is told by it
+        else:
             moved = (bool((_sample(w) != b).any()) for w, b in zip(mine, self._before, strict=True))
             facts.moved += any(moved)
 
@@ -62,17 +67,34 @@ class Loops:
         # By weight: whether its first product of the run met a state of zeros.
         self._blank: dict[int, bool] = {}
         self.carried = False
+        self._returned: list[Returned] = []
 
-    def look(self, roots: Iterable[Any], otherwise: Iterable[nn.Module]) -> None:
-        """A backward pass begins. `otherwise`: torch's own recurrent modules, which are known by themselves."""
+    def look(
+        self,
+        roots: Iterable[Any],
+        otherwise: Iterable[nn.Module],
+        taken: Detached | None = None,
+    ) -> None:
+        """A backward pass begins.
+
+        Args:
+            roots: the nodes that it begins at.
+            otherwise: torch's own recurrent modules, which are known by themselves.
+            taken: what was detached since the pass before.
+        """
         self._passes += 1
-        if self._passes > PASSES:
+        self._returned, taken = [], taken or Detached()
+        if self._passes > PASSES and not taken.repeats:
             return
         try:
             graph = Graph(list(roots))
         except UnmeasurableError:
             return
         known = {id(p) for module in otherwise for p in module.parameters()}
+        self._returned = returned(graph, taken, known)
+        self.carried = self.carried or any(each.carried for each in self._returned)
+        if self._passes > PASSES:
+            return
         for group in graph.recurrent():
             leaves = graph.parameters(group)
             weights = [leaf for leaf in leaves if leaf.dim() == 2 and id(leaf) not in known]
@@ -80,7 +102,7 @@ class Loops:
             if weights and whole and not self._belongs_elsewhere(weights):
                 self._add(weights, trains=True)
                 self._begins(graph, group)
-        for weight in _fixed(graph):
+        for weight in fixed(graph):
             self._add([weight], trains=False)
 
     def _belongs_elsewhere(self, weights: list[Tensor]) -> bool:
@@ -113,6 +135,15 @@ class Loops:
         self.carried = self.carried or (self._blank.get(key, False) and columns == 0)
         self._blank.setdefault(key, columns > 1)
 
+    def cut_off(self, names: Names) -> list[tuple[str, int]]:
+        """Weights that only ever met their own state without its gradient in the last pass, and how often they did."""
+        cut = [each for each in self._returned if each.times and not each.recurrent]
+        return [(name_of(each.weight, names), each.times) for each in cut]
+
+    def cuts(self) -> int:
+        """How often such a state began a piece of several steps, in the last pass; 0 where none did."""
+        return max((each.times for each in self._returned if each.recurrent), default=0)
+
     def update(self, owned: set[int], others_move: bool) -> None:
         """An update is over."""
         for loop in self.found.values():
@@ -123,80 +154,10 @@ class Loops:
         result: dict[str, Weights] = {}
         for loop in self.found.values():
             if not loop.facts.site and loop.weights:
-                loop.facts.site = _name(max(loop.weights, key=Tensor.numel), names)
+                loop.facts.site = name_of(max(loop.weights, key=Tensor.numel), names)
             if loop.facts.site:
                 result[loop.facts.site] = loop.facts
         return result
-
-
-def _fixed(graph: Graph) -> list[Tensor]:
-    """Matrices without gradient that multiply what they made themselves, three steps and more in a row.
-
-    A registered buffer is fixed on purpose, and so is a matrix that nothing but the graph still holds.
-    """
-    depth: dict[int, dict[tuple[int, int], int]] = {}
-    longest: dict[tuple[int, int], int] = {}
-    for i, name in enumerate(graph.names):
-        here: dict[tuple[int, int], int] = {}
-        for child, _ in graph.edges[i]:
-            if child >= 0:
-                for key, count in depth.get(child, {}).items():
-                    here[key] = max(here.get(key, 0), count)
-        if name.startswith(("Mm", "Addmm", "Mv", "Addmv")) and NONE in graph.edges[i][-2:]:
-            weight = _matrix_of(graph.nodes[i], graph.edges[i][-1] == NONE)
-            if weight is not None:
-                key = (weight.data_ptr(), weight.numel())
-                here[key] = here.get(key, 0) + 1
-                longest[key] = max(longest.get(key, 0), here[key])
-        if here:
-            depth[i] = here
-    wanted = {key for key, count in longest.items() if count >= STEPS}
-    return _alive(wanted) if wanted else []
-
-
-def _matrix_of(node: Any, right: bool) -> Tensor | None:
-    """The operand that has no graph."""
-    for field in ("_saved_mat2", "_saved_vec") if right else ("_saved_mat1", "_saved_self"):
-        try:
-            saved = getattr(node, field, None)
-        except RuntimeError:
-            return None
-        if isinstance(saved, Tensor) and saved.dim() == 2 and saved.shape[0] == saved.shape[1]:
-            return saved
-    return None
-
-
-def _alive(keys: set[tuple[int, int]]) -> list[Tensor]:
-    """The script's own tensors at these places, without the buffers of modules."""
-    things = gc.get_objects()
-    buffers = {
-        id(buffer)
-        for thing in things
-        if issubclass(type(thing), nn.Module) and "_buffers" in thing.__dict__
-        for buffer in thing.__dict__["_buffers"].values()
-        if buffer is not None
-    }
-    meant = {_place(thing) for thing in things if id(thing) in buffers}
-    wanted, found = keys - meant, dict[tuple[int, int], Tensor]()
-    for thing in things:
-        # Only what the script itself can have made: compilers leave tensors without numbers lying about.
-        if type(thing) not in (Tensor, nn.Parameter) or thing.requires_grad:
-            continue
-        key = _place(thing)
-        # A parameter before other names of the same numbers.
-        if key in wanted and (key not in found or isinstance(thing, nn.Parameter)):
-            found[key] = thing
-    return list(found.values())
-
-
-def _place(tensor: Tensor) -> tuple[int, int] | None:
-    """Where its numbers are, and how many; None where it has none of its own."""
-    if tensor.layout != torch.strided or tensor.grad_fn is not None:
-        return None
-    try:
-        return tensor.data_ptr(), tensor.numel()
-    except RuntimeError:  # wrapped by a transformation of torch.func
-        return None
 
 
 def _operand(node: Any) -> Tensor | None:
@@ -216,15 +177,28 @@ def _sample(weight: Tensor) -> Tensor:
     return flat[:: max(1, flat.numel() // ENTRIES)]
 
 
-def _name(weight: Tensor, names: Names) -> str:
+def name_of(weight: Tensor, names: Names) -> str:
     """`cell.h2h` for a layer's weight, `cell.W` for a bare one, its variable's name outside of modules."""
-    for thing in gc.get_objects():
-        if not issubclass(type(thing), nn.Module) or "_parameters" not in thing.__dict__:
-            continue
-        held = {**thing.__dict__, **thing.__dict__["_parameters"]}
-        for name, value in held.items():
+    modules = [
+        thing
+        for thing in gc.get_objects()
+        if issubclass(type(thing), nn.Module) and "_parameters" in thing.__dict__
+    ]
+    for thing in modules:
+        for name, value in {**thing.__dict__, **thing.__dict__["_parameters"]}.items():
             if value is weight:
-                path = names(thing)
+                path = _listed(thing, modules) or names(thing)
                 layer = name == "weight"
                 return path if layer and path else ".".join(part for part in (path, name) if part)
-    return f"matrix {'x'.join(map(str, weight.shape))}"
+    return variable(weight)
+
+
+def _listed(module: nn.Module, others: list[nn.Module]) -> str:
+    """`layers[1]` for a module in another one's plain list, which no model's `parameters()` goes into."""
+    for other in others:
+        for name, value in other.__dict__.items():
+            if type(value) in (list, tuple):
+                for n, each in enumerate(value):
+                    if each is module:
+                        return f"{name}[{n}]"
+    return ""

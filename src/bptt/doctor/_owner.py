@@ -34,6 +34,7 @@ class Owner:
         self.ids: set[int] = set()
         self.usual = math.nan  # what gradients' norms were of late
         self.clipping_tells = False  # clipping by norm is given just what this optimizer steps
+        self.one: Tensor | None = None  # by whose gradient it is told whether any is there
         self._key: tuple[int, ...] = ()
 
     def refresh(self, optimizer: Optimizer) -> None:

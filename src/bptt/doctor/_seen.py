@@ -16,6 +16,8 @@ from torch.nn.modules import module as global_hooks
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
+from bptt.doctor._behind import Behind
+from bptt.doctor._detached import Cut, Detached
 from bptt.doctor._handed import HandOvers
 from bptt.flow.record._call import kind_of
 from bptt.flow.record._guest import elsewhere, unnoticed
@@ -74,7 +76,8 @@ class Forward:
         self.carried: set[int] = set()
         self.calls: list[Seen] = []
         self.data: list[tuple[nn.Module, Tensor | None]] = []
-        self.steps: dict[int, tuple[int, int, Any]] = {}
+        self.steps: dict[int, tuple[int, list[Cut], Any]] = {}
+        self.taken, self.behind = Detached(), Behind()
         self.seconds = 0.0
         self.seldom = False
         """The hook is there in updates that are looked at whole, and in no other."""
@@ -152,6 +155,7 @@ class Forward:
         if self._over:
             self.called, self.carried, self.steps, self._over = set(), set(), {}, False
             self.handed.begin()
+            self.behind.share = {}
         recurrent = self._recurrent.get(type(module))
         if recurrent is None:
             recurrent = self._recurrent[type(module)] = kind_of(module) is not None
@@ -182,14 +186,15 @@ class Forward:
             self._ids.append(args[0])
         if len(args) > 1:
             self.handed.given(module, args[1:])
-        cut = False
+        known = None
         for given in args:
             if type(given) is Tensor and not given.requires_grad and given.is_floating_point():
                 self._hold(module, given)
-                cut = cut or _is_cut_off(given)
+                known = known or self.taken.source(given)
         if module._parameters or module._modules:
-            calls, cuts, _ = self.steps.get(id(module), (0, 0, None))
-            self.steps[id(module)] = (calls + 1, cuts + cut, weakref.ref(module))
+            calls, cuts, _ = self.steps.get(id(module), (0, [], None))
+            cuts += [known] if known is not None else []
+            self.steps[id(module)] = (calls + 1, cuts, weakref.ref(module))
 
     def _hold(self, module: nn.Module, tensor: Any) -> None:
         usable = isinstance(tensor, Tensor) and tensor.is_floating_point()
@@ -203,6 +208,16 @@ class Forward:
         """What the first layers were given in this update: token ids, or series of numbers."""
         series = [tensor for _, tensor in self.data[:4] if tensor is not None and tensor.dim() == 3]
         return [*self._ids[:2], *series[:2]]
+
+    def read_behind(self) -> dict[int, float]:
+        """By the id of a module that was given packed input: of the rows behind the ends, the share that is trained."""
+        found: dict[int, float] = {}
+        for seen in self.calls:
+            given = seen.args[0] if seen.args else None
+            if isinstance(given, PackedSequence) and self.behind.share:
+                share = self.behind.share.get(tuple(given.batch_sizes.tolist()), 0.0)
+                found[id(seen.module)] = max(share, found.get(id(seen.module), 0.0))
+        return found
 
     def from_outside(self) -> tuple[list[Tensor], nn.Module | None]:
         """Data that is not finite and that no module of this update made; else the module that made it."""
@@ -254,23 +269,12 @@ class Forward:
             watch(end, seen, part, self.arrived)
 
 
-def _is_cut_off(tensor: Tensor) -> bool:
-    """Whether it shares its memory with another tensor without being a part of it: `detach()` or `.data`."""
-    return tensor.dim() > 1 and not tensor._is_view() and _uses(tensor) > 2
-
-
-def _uses(tensor: Tensor) -> int:
-    return torch._C._storage_Use_Count(tensor.untyped_storage()._cdata)
-
-
 def _raise(fault: Exception) -> None:
     raise fault
 
 
 def _detached(value: Any) -> Any:
-    if isinstance(
-        value, Tensor
-    ):  # itself where it can: a second tensor on its memory would look like the user's detach()
+    if isinstance(value, Tensor):
         return value.detach() if value.requires_grad else value
     if isinstance(value, PackedSequence):  # a tuple, too
         return PackedSequence(

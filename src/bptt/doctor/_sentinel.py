@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from bptt.doctor import _clip
 from bptt.doctor._by_hand import HandUpdates
 from bptt.doctor._gauge import is_power_of_two, joint_norm, norms, sample
-from bptt.doctor._loops import Loops
+from bptt.doctor._loops import PASSES, Loops
 from bptt.doctor._loss import NOTHING, axes
 from bptt.doctor._owner import Owner
 from bptt.doctor._seen import Forward, Shield
@@ -56,6 +56,7 @@ class Sentinel:
         self.axes = NOTHING
         self.number, self.stride = 0, 1  # updates so far, and how seldom all is looked at
         self.full = self.was_full = True  # whether it is in this update, and was in the one before
+        self._cuts_watched = False
         self.milestones: Callable[[int], bool] = lambda number: False
         self.pass_over: Callable[[], None] = lambda: None
         self.by_hand: Callable[[], bool] = lambda: False
@@ -65,16 +66,19 @@ class Sentinel:
         listen(self._pass)
         _clip.listen(self._heard)
         self.forward.start()
+        self._watch_cuts(self._judged_next())
 
     def stop(self) -> None:
         """Stop looking."""
         unlisten(self._pass)
         _clip.unlisten(self._heard)
         self.forward.stop()
+        self._watch_cuts(False)
 
     def forget(self) -> None:
         """Drop what is known of the update that is going on."""
         self.forward.forget()
+        self.forward.taken.forget()
         self.hand.forget()
         self._clips, self._grad_norm, self.full = [], math.nan, True
         for owner in self.owners.values():
@@ -99,11 +103,18 @@ class Sentinel:
         if self.full and roots:
             known, now = self.axes, axes(roots[0].node, self.forward.inputs())
             self.axes = now._replace(shifted=now.shifted or known.shifted)
-            self.loops.look([root.node for root in roots], self.forward.living())
+            taken = self.forward.taken
+            self.loops.look([root.node for root in roots], self.forward.living(), taken)
+            taken.next_pass()
         for owner in self.owners.values():
             owner.row.passes += 1
             if self.full:
                 owner.begun_with_grads.append(self._has_grad(owner))
+            elif (
+                owner.one is not None
+            ):  # cleared gradients are gone as a rule, and this costs nothing then
+                grad = owner.one.grad
+                owner.begun_with_grads.append(grad is not None and bool(sample(grad).any()))
         if not self.owners and roots:
             self.hand.begin(roots[0].node, self.loss)
 
@@ -123,6 +134,7 @@ class Sentinel:
         """Whether a gradient is there that is not zero, judged by one recurrent weight, or the largest."""
         known = [w for w in self._recurrent_weights() if id(w) in owner.ids]
         weight = known[0] if known else max(owner.parameters, key=Tensor.numel, default=None)
+        owner.one = weight
         return weight is not None and weight.grad is not None and bool(sample(weight.grad).any())
 
     def _clipped(self, kind: str, limit: float, total: float | None) -> None:
@@ -182,6 +194,18 @@ class Sentinel:
         self.full = self._whole_next(number + 1)
         self._clips, self._grad_norm = [], math.nan
         self.forward.next_update(self.full)
+        if self._judged_next() != self._cuts_watched:
+            self._watch_cuts(not self._cuts_watched)
+
+    def _judged_next(self) -> bool:
+        """Whether the next update is one that rules judge by, or one of the first."""
+        return self.number < PASSES or self.milestones(self.number + 1)
+
+    def _watch_cuts(self, yes: bool) -> None:
+        """Look at what is detached or padded, or no longer."""
+        self._cuts_watched = yes
+        self.forward.taken.watch(yes)
+        self.forward.behind.watch(yes)
 
     def _whole_next(self, number: int) -> bool:
         """Whether all is looked at in that update: a state that a milestone is given comes from the one before."""

@@ -25,7 +25,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "TR402": ("TR401",),
     "TR403": ("LA701",),
     "OP501": ("NF603", "OP503", "EG201"),
-    "OP502": ("TR401", "SA303"),
+    "OP502": ("TR401", "SA303", "SA302", "SA301"),
     "NF601": ("NF603", "OP503", "EG201", "OP501"),
     "NF602": ("NF603", "NF601", "OP503", "EG201", "OP501"),
 }
@@ -126,6 +126,9 @@ def _explains(cause: Finding, effect: Finding) -> bool:
     first = cause.update is None or effect.update is None or cause.update <= effect.update
     if (cause.code, effect.code) in ONLY_IF_EARLIER:
         first = first and cause.update != effect.update
+    # Units without slope starve weights that an optimizer owns; that none owns them has other reasons.
+    starved = effect.evidence.get("owned", True) and effect.evidence.get("trains", True)
+    near = near and (effect.code != "OP502" or cause.code == "TR401" or starved)
     weaker = cause.severity == "advice" and effect.severity != "advice"
     return near and first and not weaker
 

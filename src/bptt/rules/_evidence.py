@@ -63,6 +63,8 @@ class Look:
             size of the other one.
         quiet: steps before these that the same module made without recording gradients.
         taker: the module that this one's state was handed to without its gradient, if it gets none on any way.
+        behind: of the rows that follow the ends of packed sequences once they are padded, the share that gets a
+            gradient of its own.
         reverse: whether the recurrence runs from the last step to the first.
     """
 
@@ -103,6 +105,7 @@ class Look:
     shifted: tuple[int, int] | None = None
     quiet: int = 0
     taker: str = ""
+    behind: float = 0.0
     reverse: bool = False
 
     @property
@@ -130,6 +133,8 @@ class Updates:
             step used them.
         finite: loss and gradients were finite.
         passes: backward passes since the step before.
+        left_over: of several optimizers, `carried` of the one that most often has such gradients; empty where none has.
+        holds: names of the recurrent modules whose weights that one holds.
         by_hand: no optimizer: the weights were seen to change between two backward passes.
     """
 
@@ -145,6 +150,8 @@ class Updates:
     finite: list[bool] = field(default_factory=list)
     passes: list[int] = field(default_factory=list)
     by_hand: bool = False
+    left_over: list[bool] = field(default_factory=list)
+    holds: str = ""
 
     def __len__(self) -> int:
         return len(self.norm)

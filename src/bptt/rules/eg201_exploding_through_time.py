@@ -91,7 +91,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 + (
                     "Clipping bounds the updates, but their direction comes from the earliest steps alone."
                     if held
-                    else "The recurrence amplifies, and nothing clips."
+                    else "The recurrence amplifies, and no clipping was seen."
                     if not evidence.updates.clipped
                     else "The recurrence amplifies beyond what clipping can hold."
                 ),

@@ -73,13 +73,14 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     sizes = sorted(seen(updates.unclipped))
     usual, high = median(sizes), sizes[int(0.9 * (len(sizes) - 1))]
     threshold = median(seen(updates.clip))
+    how = f"clipping at {threshold:g}" if math.isfinite(threshold) else "clipping by hand"
     return [
         Finding(
             code="EG203",
             name="clipping-always-on",
             site="",
             severity="warning",
-            message=f"clipping at {threshold:g} left {percent(median(left))} of the usual gradient (norm {usual:.2g}) "
+            message=f"{how} left {percent(median(left))} of the usual gradient (norm {usual:.2g}) "
             f"in {hard} of {len(left)} updates: the threshold sets the step, not the gradient. "
             f"Clip at about {high:.1g}.",
             evidence={

@@ -17,7 +17,10 @@ The ratio of each update, for the recurrent weights.
 ## Threshold
 
 `ratio` 0.4 as the median of any `window` 3 updates in a row, or a single update of `single` 3. Healthy runs lie at
-1e-4 to 1e-2, and begin at up to 0.2 under Adam at a learning rate of 0.01, which small models bear.
+1e-4 to 1e-2, and begin at up to 0.2 under Adam at a learning rate of 0.01, which small models bear. It is advice where
+training survived it: the usual ratio is below `ratio` again, and the loss ended under `survived` 0.3 of what it began
+with. Adagrad's first step has the size of its rate in every entry whatever the gradient is; such a run learned (loss
+3.3 to 0.005 after a first ratio of 0.9), while those that an update broke ended at 0.9 of the first loss and more.
 
 ## Examples
 
@@ -41,12 +44,12 @@ import math
 
 from torch import nn
 
-from bptt.rules._evidence import Evidence
+from bptt.rules._evidence import Evidence, Updates
 from bptt.rules._example import Example, adding
 from bptt.rules._rule import Finding, Options, Prescription
 from bptt.rules._words import median, seen
 
-OPTIONS: Options = {"ratio": 0.4, "window": 3, "single": 3.0}
+OPTIONS: Options = {"ratio": 0.4, "window": 3, "single": 3.0, "survived": 0.3}
 
 
 def bad() -> Example:
@@ -73,17 +76,24 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     lr = median(seen(updates.lr))
     # Later ratios say nothing about the learning rate: by then the weights may have blown up.
     at_first = max(ratios[first], windows[first] if first in sustained else 0.0)
-    proposed = float(f"{lr * 0.01 / at_first:.0e}")
+    times, known = 0.01 / at_first, math.isfinite(lr)
+    proposed = float(f"{lr * times:.0e}")
     usual = median([each for each in ratios if each > 0])
+    borne = usual < options["ratio"] and _survived(updates, options)
     return [
         Finding(
             code="OP501",
             name="update-too-large",
             site="",
-            severity="error",
+            severity="advice" if borne else "error",
             message=f"updates change the recurrent weights by up to {largest:.2g} times their own size "
             f"(usual here {usual:.2g}, healthy 0.0001 to 0.01), first at update {first + 1}. "
-            f"Lower the learning rate, {lr:g} at present, to about {proposed:g}.",
+            + ("The loss fell all the same. " if borne else "")
+            + (
+                f"Lower the learning rate, {lr:g} at present, to about {proposed:g}."
+                if known
+                else f"Take steps of about {times:.1g} of that size."
+            ),
             evidence={
                 "largest": largest,
                 "sustained": max(windows, default=0.0),
@@ -91,8 +101,17 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 "lr": lr,
             },
             update=first + 1,
-            prescriptions=(Prescription("learning_rate", {"lr": proposed}),),
+            prescriptions=(Prescription("learning_rate", {"lr": proposed}),) if known else (),
             persists=usual >= options["ratio"],
             confidence=0.95 if sustained else 0.7,
         )
     ]
+
+
+def _survived(updates: Updates, options: Options) -> bool:
+    """Whether the loss of the last tenth is far below the first one, which no update had touched yet."""
+    losses = updates.loss
+    first, last = losses[0], losses[-max(len(losses) // 10, 1) :]
+    if not all(map(math.isfinite, [first, *last])):
+        return False
+    return first > 0 and median(last) < options["survived"] * first

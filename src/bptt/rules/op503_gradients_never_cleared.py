@@ -7,12 +7,12 @@ uses them, in most updates.
 
 ## Why it is bad
 
-`backward()` adds to `.grad`. Without `zero_grad()` each step uses the sum of all gradients since the start: the step
+`backward()` adds to `.grad`. Without `zero_grad()` each step uses the sum of all gradients since the last one: the step
 grows with every update, long after its reasons have gone, and training swings and diverges.
 
 ## Evidence
 
-For each update, whether gradients were carried into it.
+For each update, whether gradients were carried into it; of several optimizers, those of the worst.
 
 ## Threshold
 
@@ -57,7 +57,9 @@ def good() -> Example:
 
 def check(evidence: Evidence, options: Options) -> list[Finding]:
     """One finding for the run."""
-    carried = evidence.updates.carried[1:]
+    updates = evidence.updates
+    carried = (updates.left_over or updates.carried)[1:]
+    whose = f" (of the optimizer that holds {updates.holds})" if updates.holds else ""
     count = sum(carried)
     if count < options["updates"] or count < options["share"] * len(carried):
         return []
@@ -69,7 +71,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             site="",
             severity="error",
             message=f"{count} of {len(carried)} updates after the first began with the gradients of earlier ones still "
-            "there, and added to them: each step uses the sum of all before. "
+            f"there{whose}, and added to them: each step uses their sum. "
             "Call optimizer.zero_grad() in every update.",
             evidence={"carried": count, "updates": len(carried)},
             update=first,

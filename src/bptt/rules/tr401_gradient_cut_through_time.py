@@ -15,12 +15,14 @@ nothing is learned that needs more than one. A `detach()`, `.data`, `torch.tenso
 ## Evidence
 
 How many calls received a state without its gradient, how many backward passes the update had, and whether a state is
-carried over from one update to the next.
+carried over from one update to the next. In a loop by hand, what was detached: a tensor from which a weight gets back
+what it has made itself, and not what another module or a plant makes of it, is such a state.
 
 ## Threshold
 
 An error where pieces are at most `piece` 2 steps long, or where `lost` 0.1 of the credit is thrown away with them;
-else advice. A burn-in under `no_grad` is meant to be so, and advice, where more steps follow it than it has.
+else advice. A burn-in under `no_grad` is meant to be so, and advice, where as many steps follow it as it has; where
+fewer do, it is a warning at least: most of what is read is not learned from.
 Cuts with a backward pass between them are truncated backpropagation, which is meant to be so; TR402 judges it.
 
 ## Examples
@@ -119,8 +121,10 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
 def _severity(look: Look, options: Options) -> Severity:
     if look.steps <= options["piece"]:
         return "error"
-    burn_in = 0 < look.quiet <= look.steps
-    return "error" if discarded(look) >= options["lost"] and not burn_in else "advice"
+    if 0 < look.quiet <= look.steps:
+        return "advice"
+    mild: Severity = "warning" if look.quiet else "advice"
+    return "error" if discarded(look) >= options["lost"] else mild
 
 
 def _what(look: Look) -> str:

@@ -20,7 +20,7 @@ lies beyond.
 
 `share` 0.25 at the last look, or at most of them, is advice, `most` 0.5 a warning.
 A default cell keeps under 0.001 of its credit over chunks of 20 steps. What lies beyond is counted for `beyond` 20
-further chunks.
+further chunks. Where credit grows by `growth` 10 within the chunk there is nothing to carry on: EG201 has the word.
 
 ## Examples
 
@@ -51,7 +51,7 @@ from bptt.rules._rule import Finding, Options, Prescription
 from bptt.rules._truncation import discarded, passes, rate_at_end
 from bptt.rules._words import confidence, median, percent
 
-OPTIONS: Options = {"share": 0.25, "most": 0.5, "beyond": 20}
+OPTIONS: Options = {"share": 0.25, "most": 0.5, "beyond": 20, "growth": 10.0}
 
 
 class Stream:
@@ -84,7 +84,10 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     found = []
     for site, looks in evidence.each():
         looks = [
-            look for look in looks if look.carried or (look.cuts and passes(evidence, look) > 1)
+            look
+            for look in looks
+            if (look.carried or (look.cuts and passes(evidence, look) > 1))
+            and look.growth < math.log(options["growth"])
         ]
         if not looks:
             continue

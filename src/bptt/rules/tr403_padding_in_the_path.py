@@ -3,7 +3,8 @@
 ## What it does
 
 Fires when gradient enters at steps that are padding: the same vector at the ends of samples of different lengths.
-With packed input, fires when the loss reads outputs that lie behind a sample's end, where there is nothing to read.
+With packed input, fires when the loss reads outputs that lie behind a sample's end, where there is nothing to read:
+samples that get no gradient at all, or rows behind the ends that get one of their own.
 
 ## Why it is bad
 
@@ -13,12 +14,15 @@ of padding. With packed input the outputs behind the end are zeros: those sample
 
 ## Evidence
 
-The share of the direct gradient that enters at padding; for packed input, the share of samples at which any enters.
+The share of the direct gradient that enters at padding; for packed input, the share of samples at which any enters,
+and of the rows behind the ends the share with a gradient of its own once they are padded. A sum over time hands every
+row of a sample the same gradient, and the zeros behind its end add nothing: that is no reading.
 
 ## Threshold
 
 `share` 0.02 of the direct gradient: with a mask, an `ignore_index` or a gather at the last step it is zero exactly.
-For packed input, `samples` 0.9.
+For packed input, `samples` 0.9, and `rows` 0.5: a loss at every row trains all of them, a mask none, a convolution the
+first one or two behind each end.
 
 ## Examples
 
@@ -47,7 +51,7 @@ from bptt.rules._example import Example, Reader, example
 from bptt.rules._rule import Finding, Options, Prescription
 from bptt.rules._words import confidence, percent, since
 
-OPTIONS: Options = {"share": 0.02, "samples": 0.9}
+OPTIONS: Options = {"share": 0.02, "samples": 0.9, "rows": 0.5}
 
 
 def bad() -> Example:
@@ -86,6 +90,10 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 f"{percent(look.padding_loss)} of the gradient enters at padding "
                 f"({percent(look.padding)} of all steps are padding)"
             )
+        elif look.behind >= options["rows"]:
+            what = (
+                f"{percent(look.behind)} of the rows behind the packed sequences' ends are trained"
+            )
         else:
             what = f"only {percent(look.bearing_samples or 0.0)} of the packed samples get any gradient"
         found.append(
@@ -100,6 +108,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                     "padding": look.padding,
                     "padding_loss": look.padding_loss,
                     "samples": look.bearing_samples,
+                    "behind": look.behind,
                 },
                 update=since(looks, wrong),
                 prescriptions=(Prescription("last_valid"),),
@@ -115,4 +124,5 @@ def _reads_padding(look: Look, options: Options) -> bool:
 
 def _reads_behind(look: Look, options: Options) -> bool:
     some = look.bearing_samples
-    return look.lengths_known and some is not None and some < options["samples"]
+    few = some is not None and some < options["samples"]
+    return look.lengths_known and (few or look.behind >= options["rows"])

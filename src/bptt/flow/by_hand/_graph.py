@@ -39,6 +39,7 @@ class Graph:
         self.edges: list[list[Outlet]] = []
         self._number(roots)
         self.names = [node.name().split("::")[-1].split("Backward")[0] for node in self.nodes]
+        self._inlets = self._scaled()
         self.leaves: dict[int, Tensor] = {}
         self._bits: dict[int, int] = {}
         count = len(self.nodes)
@@ -74,6 +75,32 @@ class Graph:
                 raise UnmeasurableError(f"the graph below the loss has more than {LIMIT} nodes")
         self.index = index
 
+    def _scaled(self) -> dict[int, set[int]]:
+        """By leaf, where the data lies that its entries are multiplied with: an input of one feature, times its weight.
+
+        A mask lies in one place, or has the weight's own size; data comes anew at each step, and for many samples.
+        """
+        places: dict[int, set[int]] = {}
+        for i, name in enumerate(self.names):
+            if name == "Mul" and NONE in self.edges[i]:
+                leaf = self._leaf_below(i)
+                factor = None if leaf is None else _factor(self.nodes[i])
+                if leaf is not None and factor is not None and self._numbers(i) > leaf.numel():
+                    places.setdefault(id(leaf), set()).add(factor.data_ptr())
+        return places
+
+    def _leaf_below(self, i: int) -> Tensor | None:
+        """The only leaf below a node, along a line of nodes with one input each."""
+        while self.names[i] != "AccumulateGrad":
+            below = [edge.node for edge in self.edges[i] if edge.node >= 0]
+            if len(below) != 1:
+                return None
+            i = below[0]
+        return self.nodes[i].variable
+
+    def _numbers(self, i: int) -> int:
+        return self.shape(Outlet(i, 0)).numel()
+
     def _propagate(self) -> None:
         weights, uses, below = self.weights, self.uses, self.below
         for i, name in enumerate(self.names):
@@ -105,6 +132,10 @@ class Graph:
         name = self.names[i]
         if name.startswith(("Embedding", "Index", "Gather")):
             return True
+        if name == "Mul" and NONE in self.edges[i]:
+            leaf = self._leaf_below(i)
+            many = leaf is not None and len(self._inlets.get(id(leaf), ())) > 1
+            return many and leaf is not None and self._numbers(i) > leaf.numel()
         if name.startswith(PRODUCTS):
             return NONE in self.edges[i] or not self._all_parameters(mine)
         return NONE in self.edges[i] and name.startswith(LOOKUPS)
@@ -158,3 +189,15 @@ class Graph:
         return sorted(
             groups, key=lambda group: next(i for i, b in enumerate(self.uses) if b & group)
         )
+
+
+def _factor(node: Any) -> Tensor | None:
+    """What a multiplication multiplied its one input with that has a graph."""
+    for field in ("_saved_self", "_saved_other"):
+        try:
+            saved = getattr(node, field, None)
+        except RuntimeError:  # let go of already
+            return None
+        if isinstance(saved, Tensor):
+            return saved
+    return None

@@ -202,14 +202,14 @@ class ByHand:
 
     def _path(self, thing: nn.Module | Tensor) -> str:
         if isinstance(thing, nn.Module):
-            return self._names(thing) or _variable(thing)
+            return self._names(thing) or variable(thing)
         for module in self._living():
             for name, parameter in module._parameters.items():
                 if parameter is thing:
                     path = self._names(module)
                     name = name.removeprefix("weight_hh_") if _layered(module) else name
                     return f"{path}.{name}" if path else name
-        return _variable(thing)
+        return variable(thing)
 
 
 def _holders(modules: Iterable[nn.Module], parameters: list[Tensor]) -> list[nn.Module]:
@@ -242,14 +242,20 @@ def _owns(module: nn.Module, parameters: list[Tensor]) -> bool:
     return all(id(parameter) in own for parameter in parameters)
 
 
-def _variable(thing: nn.Module | Tensor) -> str:
+def variable(thing: nn.Module | Tensor) -> str:
     """A name for what no module holds: a layer's or tensor's variable in the script, else what it is."""
     if isinstance(thing, nn.Module) and not type(thing).__module__.startswith("torch."):
         return type(thing).__name__
     script = vars(sys.modules["__main__"])
     for name, value in tuple(script.items()):
-        if value is thing and not name.startswith("_"):
+        if name.startswith("_"):
+            continue
+        if value is thing:
             return name
+        if type(value) is dict:
+            for key, each in tuple(value.items()):
+                if each is thing:
+                    return f"{name}[{key!r}]"
     return (
         type(thing).__name__ if isinstance(thing, nn.Module) else f"parameter {list(thing.shape)}"
     )
