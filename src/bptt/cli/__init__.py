@@ -11,7 +11,7 @@ from bptt.cli._bench_options import bench
 from bptt.cli._lm_options import evaluate, sample, train
 from bptt.cli._sweep_options import sweep
 from bptt.cli._task_options import task
-from bptt.cli._view_options import watch
+from bptt.cli._view_options import compare, watch
 
 app = typer.Typer(
     name="bptt",
@@ -221,6 +221,7 @@ app.command("eval")(evaluate)
 app.command()(sample)
 app.command()(sweep)
 app.command()(watch)
+app.command()(compare)
 
 
 def main(argv: list[str] | None = None) -> None:

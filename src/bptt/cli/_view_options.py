@@ -28,3 +28,18 @@ def watch(
         watch(folder, once=once, wait=wait)
 
     context.obj.append(chosen)
+
+
+def compare(
+    context: typer.Context,
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR…", help="The runs' folders.")],
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """Show runs side by side: loss, reach, findings, speed, and what is different between them."""
+
+    def chosen() -> None:
+        from bptt.cli._compare import compare
+
+        compare(folders, as_json=json)
+
+    context.obj.append(chosen)

@@ -1,6 +1,9 @@
 """What a run shows: the page for a terminal, and the panel while it runs, runs side by side."""
 
 from bptt.report._clean import can_encode, clean
+from bptt.report._compare import rows as compared
+from bptt.report._compare import summary
+from bptt.report._compare_table import short_names, table
 from bptt.report._live import LivePanel
 from bptt.report._panel import line, panel
 from bptt.report._panel_glance import Glance, Pace, Reach, glance_of
@@ -14,10 +17,14 @@ __all__ = [
     "Reach",
     "can_encode",
     "clean",
+    "compared",
     "console",
     "glance_of",
     "line",
     "panel",
+    "short_names",
     "show",
+    "summary",
+    "table",
     "view",
 ]
