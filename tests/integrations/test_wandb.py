@@ -19,7 +19,11 @@ WHOLE, LAST = 1, 4
 
 
 def records(folder: Path) -> Iterator[Any]:
-    """The records of a run file: LevelDB's log format behind a header."""
+    """The records of a run file: LevelDB's log format behind a header.
+
+    The service that writes it has written all of it once it has ended.
+    """
+    wandb.teardown()
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     raw, at, content = file.read_bytes(), HEADER, b""
     while at < len(raw):
