@@ -3,8 +3,9 @@
 import json
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from bptt.cli._pipe import reader_may_leave
 from bptt.doctor import RunFolder, RunFolderError, open_run
 from bptt.report import clean, compared, console, short_names, summary, table
 
@@ -19,7 +20,11 @@ def compare(folders: list[Path], *, as_json: bool) -> None:
         runs = [(RunFolder.in_use(each), open_run(each)) for each in folders]
     except RunFolderError as error:
         _leave(clean(error, 4096))
-    told = [summary(run, alive=alive) for alive, run in runs]
+    with reader_may_leave():
+        _print([summary(run, alive=alive) for alive, run in runs], folders, as_json)
+
+
+def _print(told: list[dict[str, Any]], folders: list[Path], as_json: bool) -> None:
     rows = compared(told)
     if as_json:
         different = [{"group": row.group, "row": row.label} for row in rows if row.differs]

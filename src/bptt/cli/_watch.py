@@ -1,7 +1,6 @@
 """`bptt watch`: a run that goes on in another terminal, seen through its folder."""
 
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from bptt.cli._pipe import reader_may_leave
 from bptt.doctor import Run, RunFolder, RunFolderError, open_run
 from bptt.report import Glance, Pace, can_encode, clean, console, glance_of, line, show, view
 
@@ -36,17 +36,12 @@ def watch(folder: Path, *, once: bool, wait: float) -> None:
     """
     out = console(sys.stdout)
     try:
-        with _terminated():
+        with _terminated(), reader_may_leave():
             _watch(folder, out, once=once, wait=wait)
     except RunFolderError as error:
         _leave(clean(error, 4096))
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
-    except (
-        BrokenPipeError
-    ):  # whoever read this has gone; nothing is to be said at the interpreter's end either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
 
 
 def _watch(folder: Path, out: Console, *, once: bool, wait: float) -> None:
