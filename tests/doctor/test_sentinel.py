@@ -74,6 +74,35 @@ def test_clipping_is_heard(clip: Callable[[nn.Module], object], limit: float) ->
         assert updates.norm == pytest.approx([1e-2] * 4, rel=1e-3)
 
 
+@pytest.mark.parametrize(("most", "clips"), [(1e-3, True), (1e6, False)])
+def test_clipping_by_hand_is_seen_in_a_loop_by_hand(most: float, clips: bool) -> None:
+    torch.manual_seed(0)
+    w, u = (torch.randn(6, n).mul_(0.3).requires_grad_() for n in (6, 2))
+    optimizer = torch.optim.SGD([w, u], lr=1e-3)
+
+    def train(task: Task) -> None:
+        for _ in range(4):
+            h = torch.zeros(3, 6)
+            for x in torch.randn(7, 3, 2):
+                h = torch.tanh(x @ u.T + h @ w.T)
+            optimizer.zero_grad()
+            (h - 1).square().sum().backward()
+            grads = [p.grad for p in (w, u) if p.grad is not None]
+            norm = torch.stack([g.norm() for g in grads]).norm()
+            for grad in grads:
+                grad.mul_(min(1.0, most / float(norm)))
+            optimizer.step()
+
+    _, updates, _ = watched(train)
+    assert updates.clipped == clips
+    if clips:
+        assert updates.norm == pytest.approx([most] * 4, rel=1e-3)
+        whole = [
+            left * norm for left, norm in zip(updates.coefficient, updates.unclipped, strict=True)
+        ]
+        assert whole == pytest.approx([most] * 4, rel=1e-3)
+
+
 def test_torchs_clipping_is_put_back() -> None:
     before = (nn.utils.clip_grad_value_, nn.utils.clip_grad._clip_grads_with_norm_)
     watched(lambda task: task.train(1))

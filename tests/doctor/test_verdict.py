@@ -1,5 +1,7 @@
 """Findings with one root cause are told as one, the worst first."""
 
+from dataclasses import replace
+
 import pytest
 
 from bptt.doctor._verdict import as_dict, fold, judge
@@ -51,6 +53,16 @@ def test_two_that_may_cause_each_other_are_folded_by_time() -> None:
         assert [each.code for each in fold(both)] == ["EG201"]
     late = [finding("EG201", "l0", update=30), finding("OP501", update=1)]
     assert [each.code for each in fold(late)] == ["OP501"]
+
+
+def test_weights_without_a_gradient_follow_from_gates_that_are_all_stuck() -> None:
+    still = {"trains": True, "owned": True, "with_grad": 0}
+    frozen = replace(finding("OP502", "rnn.l0"), evidence=still)
+    assert [each.code for each in fold([frozen, finding("SA302", "rnn.l0")])] == ["SA302"]
+    some = finding("SA302", "rnn.l0", severity="warning")
+    assert len(fold([frozen, some])) == 2, "gates that move let a gradient through"
+    unowned = replace(frozen, evidence=still | {"owned": False})
+    assert len(fold([unowned, finding("SA302", "rnn.l0")])) == 2, "that is no matter of gates"
 
 
 def test_the_worst_comes_first_and_options_reach_the_rule() -> None:

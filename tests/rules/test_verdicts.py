@@ -306,3 +306,59 @@ def test_credit_that_grows_within_the_chunk_is_not_carried_on() -> None:
     grown = chunk | {"log_credit": tuple(0.5 * k for k in range(25))}
     assert ask("TR402", looks(flat, flat))[0].severity == "warning"
     assert not ask("TR402", looks(grown, grown))
+
+
+def test_a_backward_direction_that_has_seen_one_input_is_advice() -> None:
+    first = {"reverse": True, "lags": 0, "horizon": 0, "unreached": 0.99, "steps": 110}
+    (found,) = ask("VG101", looks(first, first))
+    assert found.severity == "advice"
+    assert "1 of 110" in found.message
+    assert not ask("VG101", looks(first | {"reverse": False}))
+    assert not ask("VG101", looks(first | {"lags": 109, "horizon": 100, "unreached": 0.0}))
+
+
+def test_a_gate_may_be_stuck_at_either_end() -> None:
+    both = {"shut": {"r": 0.55}, "open": {"r": 0.44}, "gate_means": {"r": 0.45}, "steps": 9}
+    (found,) = ask("SA302", looks(both, kind="gru"))
+    assert found.severity == "error"
+    assert found.evidence["share"] == pytest.approx(0.99)
+    some = both | {"shut": {"r": 0.4}, "open": {"r": 0.4}}
+    assert not ask("SA302", looks(some, kind="gru"))
+    keeps = {"shut": {"f": 0.4}, "open": {"f": 0.6}, "gate_means": {"f": 0.6}, "steps": 9}
+    assert not ask("SA302", looks(keeps))
+
+
+def test_clipping_before_unscale_is_told_by_the_norm_that_the_step_used() -> None:
+    scaled = updates(
+        clip=[1.0] * 30, coefficient=[1e-4] * 30, unclipped=[1e4] * 30, norm=[2.0**-16] * 30
+    )
+    (found,) = ask("EG203", scaled)
+    assert "unscale_" in found.message
+    assert found.evidence["loss_scale"] == 2.0**16
+    (remedy,) = found.prescriptions
+    assert remedy.args["max_norm"] == pytest.approx(1e4 / 2**16, rel=0.5)
+    plain = updates(clip=[1.0] * 30, coefficient=[1e-4] * 30, unclipped=[1e4] * 30, norm=[0.7] * 30)
+    assert "unscale_" not in ask("EG203", plain)[0].message  # of two optimizers, clipped together
+
+
+def test_no_threshold_is_proposed_that_lets_a_sum_through() -> None:
+    summed = updates(
+        clip=[0.5] * 30, coefficient=[5e-5] * 30, unclipped=[1e4] * 30, norm=[0.5] * 30
+    )
+    summed.updates.lr = [0.02] * 30
+    (found,) = ask("EG203", summed)
+    assert "average" in found.message
+    assert found.prescriptions == ()
+    summed.updates.lr = [1e-4] * 30
+    assert ask("EG203", summed)[0].prescriptions[0].remedy == "clip_norm"
+
+
+def test_norms_that_clipping_by_hand_has_hidden_do_not_count() -> None:
+    seen_now_and_then = [0.01 if n % 8 == 0 else NAN for n in range(64)]
+    norms = [1.0 if n % 8 == 0 else 0.01 for n in range(64)]
+    clip = [math.inf if n % 8 == 0 else NAN for n in range(64)]
+    (found,) = ask(
+        "EG203",
+        updates(clip=clip, coefficient=seen_now_and_then, unclipped=norms, norm=[0.01] * 64),
+    )
+    assert found.evidence["usual"] == 1.0

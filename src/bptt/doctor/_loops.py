@@ -144,6 +144,10 @@ class Loops:
         """How often such a state began a piece of several steps, in the last pass; 0 where none did."""
         return max((each.times for each in self._returned if each.recurrent), default=0)
 
+    def weights(self) -> list[Tensor]:
+        """Those of the recurrences that train."""
+        return [w for loop in self.found.values() if loop.trains for w in loop.weights]
+
     def update(self, owned: set[int], others_move: bool) -> None:
         """An update is over."""
         for loop in self.found.values():

@@ -255,7 +255,8 @@ class Sentinel:
         return [weight for weight in self._recurrent_weights() if id(weight) in owner.ids]
 
     def _one_weight(self) -> Tensor | None:
-        return next((w for w in self._recurrent_weights() if w.requires_grad), None)
+        known = [*self._recurrent_weights(), *self.loops.weights()]
+        return next((weight for weight in known if weight.requires_grad), None)
 
     def _count_weights(self, owner: Owner, before: list[Tensor]) -> None:
         ratio = owner.updates.ratio[-1]

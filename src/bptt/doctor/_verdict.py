@@ -130,7 +130,15 @@ def _explains(cause: Finding, effect: Finding) -> bool:
     starved = effect.evidence.get("owned", True) and effect.evidence.get("trains", True)
     near = near and (effect.code != "OP502" or cause.code == "TR401" or starved)
     weaker = cause.severity == "advice" and effect.severity != "advice"
+    if (cause.code, effect.code) == ("SA302", "OP502"):
+        weaker = cause.severity != "error" or not _without_gradient(effect)
     return near and first and not weaker
+
+
+def _without_gradient(frozen: Finding) -> bool:
+    """Whether weights stand still for want of a gradient alone, and not for want of an optimizer."""
+    known = frozen.evidence
+    return bool(known.get("trains") and known.get("owned") and not known.get("with_grad"))
 
 
 def _rank(finding: Finding) -> tuple[int, bool, float, str, str]:

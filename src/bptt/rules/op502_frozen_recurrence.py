@@ -78,7 +78,8 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 name="frozen-recurrence",
                 site=weights.site,
                 severity="error",
-                message=f"the recurrent weights did not change in {weights.steps} updates: {cause}.",
+                message=f"the recurrent weights did not change in any of the {weights.steps} updates looked at: "
+                f"{cause}.",
                 evidence={
                     "trains": weights.trains,
                     "owned": weights.owned,

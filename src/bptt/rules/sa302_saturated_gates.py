@@ -20,7 +20,8 @@ By gate, the share of units stuck open and stuck shut, and the gate's mean, at t
 `share` 0.5 of the units, an error from `sure` 0.9 on. Gates that keep memory (the LSTM's forget gate and the GRU's
 update gate open, the LSTM's input gate shut) are meant to be near their end when the memory is meant to be long:
 chrono initialisation puts a forget gate at about 1 - 1/T. They count only where less than `turnover` 0.03 of the
-state is replaced over the whole sequence. A gate that jumps between its ends counts from `extreme` 0.8 of its values
+state is replaced over the whole sequence. Where some units of a gate are stuck shut and others open, both together
+have to be `sure` of them. A gate that jumps between its ends counts from `extreme` 0.8 of its values
 on.
 
 ## Examples
@@ -86,7 +87,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 name="saturated-gates",
                 site=site,
                 severity="error" if share >= options["sure"] else "warning",
-                message=f"{percent(share)} of the {WORDS.get(gate, gate)} gates are stuck {end} "
+                message=f"{percent(share)} of the {_name(gate)} are stuck {end} "
                 f"(mean {look.gate_means[gate]:.2g}): slope near zero, so that they cannot learn when to open. "
                 "Start with a moderate bias, and scale the inputs.",
                 evidence={"gate": gate, "end": end, "share": share, "means": look.gate_means},
@@ -101,6 +102,17 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     return found
 
 
+def _name(gate: str) -> str:
+    """A gate in words; of a cell written by hand only its sigmoids are known, by their numbers.
+
+    Example:
+        >>> print(_name("r"), _name("gate 2"), sep="; ")
+        reset gates; units of the step's sigmoid 2
+    """
+    own = gate.removeprefix("gate ")
+    return f"{WORDS[gate]} gates" if gate in WORDS else f"units of the step's sigmoid {own}"
+
+
 def _stuck(look: Look, options: Options) -> list[tuple[float, str, str]]:
     """`(share of units, gate, end)` of the gates that are stuck."""
     ends = [*((s, g, "shut") for g, s in look.shut.items())]
@@ -110,6 +122,17 @@ def _stuck(look: Look, options: Options) -> list[tuple[float, str, str]]:
         for share, gate, end in ends
         if share >= options["share"]
         and not (KEEPS.get((look.kind, gate)) == end and _turns_over(look, gate, end, options))
+    ]
+    stuck += [
+        (
+            both,
+            gate,
+            f"at either end, {percent(look.shut[gate])} shut and {percent(look.open[gate])} open",
+        )
+        for gate in look.shut.keys() & look.open.keys()
+        if (both := look.shut[gate] + look.open[gate]) >= options["sure"]
+        and (look.kind, gate) not in KEEPS
+        and min(look.shut[gate], look.open[gate]) > 0
     ]
     jumping = [
         (share, gate, "at one end or the other")

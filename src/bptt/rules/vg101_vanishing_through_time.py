@@ -15,8 +15,8 @@ the last steps fill. The model learns from nearby inputs and ignores the others.
 ## Evidence
 
 The unreached share and the horizon of each site, at the milestones (updates 1, 3, 10, 30, …). A site at which the
-loss enters so early that there is little to reach (the backward direction of a bidirectional layer read at the last
-step) is not counted: there the loss is missing, and not the credit.
+loss enters so early that there is little to reach is not counted: there the loss is missing, and not the credit. Advice
+says so of the backward direction of a bidirectional layer that is read at the last step: it has seen one input by then.
 
 ## Threshold
 
@@ -73,6 +73,8 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             return _unreached(look) > options["share"] or _beyond(look, evidence.lag)
 
         look = looks[-1]
+        if look.reverse and not look.lags and (look.unreached or 0.0) > options["sure"]:
+            found.append(_read_at_its_first_step(site, looks, options))
         if not wrong(look):
             continue
         sure = all(_unreached(each) >= options["sure"] for each in looks)
@@ -101,6 +103,26 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             )
         )
     return found
+
+
+def _read_at_its_first_step(site: str, looks: list[Look], options: Options) -> Finding:
+    """The backward direction, where the loss reads what it says of the last input alone."""
+    look = looks[-1]
+
+    def wrong(each: Look) -> bool:
+        return not each.lags and (each.unreached or 0.0) > options["sure"]
+
+    return Finding(
+        code="VG101",
+        name="vanishing-through-time",
+        site=site,
+        severity="advice",
+        message=f"the loss reads the backward direction at its first step only, where it has seen 1 of {look.steps} "
+        "inputs. Read its last state: h_n, or the output at step 0, beside the forward direction's at the end.",
+        evidence={"horizon": look.horizon, "steps": look.steps, "unreached": look.unreached},
+        update=since(looks, wrong),
+        confidence=confidence(looks, wrong),
+    )
 
 
 def _unreached(look: Look) -> float:
