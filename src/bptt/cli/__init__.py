@@ -97,6 +97,13 @@ def run(
             help="Repair what is found as the script runs, and say everything that is done.",
         ),
     ] = False,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:DIR",
+            help="Send the numbers to tensorboard:DIR or mlflow:DIR, too; may be repeated.",
+        ),
+    ] = None,
     select: Select = None,
     ignore: Ignore = None,
 ) -> None:
@@ -109,7 +116,7 @@ def run(
         from bptt.cli._run import run
 
         told = _told(budget=budget, threshold=threshold, lag=lag, select=select, ignore=ignore)
-        run(script, args or [], module=module, out=out, told=told, fix=fix)
+        run(script, args or [], module=module, out=out, told=told, fix=fix, to=to or ())
 
     context.obj.append(chosen)
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,7 +10,7 @@ from typing import Any, NoReturn
 from bptt._errors import BpttError
 from bptt.cli._script import Script, ScriptError, exit_code, hide_own_frames
 from bptt.cli._session import Session
-from bptt.doctor import Logbook, RunFolder, default_folder, read_config
+from bptt.doctor import Logbook, RunFolder, Sink, default_folder, read_config
 
 
 def run(
@@ -20,6 +21,7 @@ def run(
     out: Path | None,
     told: dict[str, Any],
     fix: bool = False,
+    to: Sequence[str] = (),
 ) -> None:
     """Run the script and let it leave as it would without bptt.
 
@@ -27,9 +29,10 @@ def run(
     """
     if fix and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         _leave("--fix repairs a run of one process; of several each would be changed on its own", 2)
+    sinks = _sinks(to)
     script = _open_script(name, argv, module)
     session = _open_session(name, argv, out, told)
-    session.fix = fix
+    session.fix, session.sinks = fix, sinks
     session.begin()
     try:
         script.run()
@@ -66,6 +69,17 @@ def check(
     else:
         session.end(None)
     raise SystemExit(1 if session.errors else 0)
+
+
+def _sinks(to: Sequence[str]) -> list[Sink]:
+    if not to:
+        return []
+    from bptt.integrations._named import sink_of
+
+    try:
+        return [sink_of(each) for each in to]
+    except BpttError as error:
+        _leave(str(error), 2)
 
 
 def _open_script(name: str, argv: list[str], module: bool) -> Script:

@@ -4,15 +4,16 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bptt._errors import BpttError
 from bptt.cli._awaken import when_imported
 from bptt.cli._live import Live
 from bptt.cli._script import exit_code
-from bptt.doctor import Config, Logbook
+from bptt.doctor import Config, Logbook, Sink
 
 if TYPE_CHECKING:
     from bptt.doctor import Monitor
@@ -41,6 +42,7 @@ class Session:
         }
         self._updates = updates
         self.fix = False  # whether what is found is repaired as the script runs
+        self.sinks: Sequence[Sink] = ()  # where the numbers go, too
         self._repairer: Repairer | None = None
         self._stderr = sys.stderr
         self._pid = os.getpid()
@@ -92,15 +94,26 @@ class Session:
 
     def _watch(self) -> None:
         with self._guard():
-            from bptt.doctor import Monitor
-
-            self._monitor = Monitor(out=self.log, stop_after=self._updates, **self._options)
-            self._monitor.start()
+            try:
+                self._monitor = self._started(self.sinks)
+            except BpttError as error:
+                if not self.sinks:
+                    raise
+                self._tell(f"{error}; the run is watched without")
+                self._monitor = self._started(())
             self._live.watch(self._monitor)
             if self.fix:
                 from bptt.doctor._repair import Repairer
 
                 self._repairer = Repairer(self._monitor, self._tell)
+
+    def _started(self, sinks: Sequence[Sink]) -> "Monitor":
+        from bptt.doctor import Monitor
+
+        told = {"stop_after": self._updates, "sinks": sinks, **self._options}
+        monitor = Monitor(out=self.log, **told)
+        monitor.start()
+        return monitor
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from bptt.doctor import Sink
-from bptt.doctor._verdict import as_dict
 from bptt.integrations._need import need
 from bptt.rules import Finding
 
@@ -93,6 +92,8 @@ class MLflow(Sink):
 
     def findings(self, update: int, findings: Sequence[Finding]) -> None:
         """The tag `bptt.findings`, and `bptt/findings.json`."""
+        from bptt.doctor._verdict import as_dict
+
         codes = ", ".join(f"{each.code} {each.site}".strip() for each in findings)
         self._client.set_tag(self._run, "bptt.findings", codes[:TAG] or "none")
         told = {"update": update, "findings": [as_dict(each) for each in findings]}
