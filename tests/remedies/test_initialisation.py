@@ -249,15 +249,117 @@ def test_an_irnn_adds_its_inputs_up() -> None:
 
 
 @pytest.mark.parametrize("kind", ["relu", "lstm", "gru"])
-def test_bound_bias_clamps_sums_and_touches_no_other(kind: str) -> None:
+def test_bound_bias_frees_what_is_out_of_bounds_and_touches_no_other(kind: str) -> None:
     model = LAYERS[kind]()
     before = summed(model)
     remedies.bound_bias(model, limit=0.05)
-    now, low = summed(model), 0.0 if kind == "relu" else -0.05
-    expected = before.clamp(low, 0.05)
-    if kind == "gru":
+    low = 0.0 if kind == "relu" else -0.05
+    expected = before.masked_fill((before < low) | (before > 0.05), 0.0)
+    if kind == "gru":  # the candidate's two biases do not add up; the update gate may stand open
         expected[2 * H :] = before[2 * H :]
-    torch.testing.assert_close(now, expected, rtol=0, atol=1e-9)
+    if kind != "relu":
+        keeps = slice(H, 2 * H)
+        expected[keeps] = before[keeps].masked_fill(before[keeps] < low, 0.0)
+    torch.testing.assert_close(summed(model), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("bias", "left"), [(4.0, 4.0), (12.0, 0.0), (-8.0, 0.0)])
+def test_a_forget_gate_that_was_opened_on_purpose_stays_open(bias: float, left: float) -> None:
+    model = nn.LSTM(I, H)
+    remedies.forget_bias(model, value=bias)
+    remedies.bound_bias(model)
+    assert torch.equal(summed(model)[H : 2 * H], torch.full((H,), left))
+
+
+class ByHand(nn.Module):
+    """`h' = tanh(x + rec(h))` with a bare matrix beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rec = nn.Linear(H, H)
+        self.stack = nn.Parameter(torch.randn(3 * H, H))
+        self.wide = nn.Parameter(torch.randn(H, H + 1))
+
+
+@pytest.mark.parametrize(("site", "blocks"), [("rec.weight", 1), ("stack", 3)])
+def test_matrices_of_a_recurrence_by_hand_go_by_their_names(site: str, blocks: int) -> None:
+    model = ByHand().double()
+    before = weights(model)
+    twin = copy.deepcopy(model)
+    change = remedies.orthogonal(model, site=site, gain=1.2)
+    for block in model.get_parameter(site).detach().chunk(blocks):
+        torch.testing.assert_close(block @ block.T, 1.44 * torch.eye(H).double())
+    remedies.spectral_radius(model, site=site, radius=0.5)
+    for block in model.get_parameter(site).detach().chunk(blocks):
+        torch.testing.assert_close(torch.linalg.eigvals(block).abs().max().item(), 0.5)
+    others = {n: p for n, p in model.named_parameters() if n != site}
+    assert all(torch.equal(p, before[n]) for n, p in others.items())
+    exec("\n".join(change.lines), {"model": twin})
+    block = twin.get_parameter(site).detach().chunk(blocks)[0]
+    torch.testing.assert_close(block @ block.T, 1.44 * torch.eye(H).double())
+
+
+def test_biases_of_a_recurrence_by_hand_go_by_their_names() -> None:
+    model = ByHand()
+    model.rec.bias.data[:3] = torch.tensor([-20.0, 0.5, 3.0])
+    change = remedies.bound_bias(model, site="rec.bias")
+    assert model.rec.bias.data[:3].tolist() == [0.0, 0.5, 0.0]
+    assert change.said == ["rec.bias: 2 biases beyond 1 set to 0"]
+    change.undo()
+    assert model.rec.bias.data[:3].tolist() == [-20.0, 0.5, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "site", "said"),
+    [
+        ("orthogonal", "wide", r"expected \[H, H\]"),
+        ("orthogonal", "rec.bias", "has no weight_hh"),
+        ("orthogonal", "", "goes by its weight's name"),
+        ("bound_bias", "stack", "has no bias_ih"),
+        ("identity_relu", "rec.weight", "no nn.RNN"),
+    ],
+)
+def test_what_does_not_fit_a_recurrence_by_hand_is_refused(name: str, site: str, said: str) -> None:
+    model = ByHand()
+    before = weights(model)
+    with pytest.raises(RemedyError, match=said):
+        remedy(name).apply(model, site=site)
+    assert same(model, before)
+
+
+def wide(model: nn.Module) -> nn.Module:
+    for p in model.parameters():
+        nn.init.normal_(p)
+    return model
+
+
+def test_redraw_takes_what_is_too_wide_and_nothing_else() -> None:
+    parts = {"read": nn.Embedding(5, I), "rnn": wide(nn.LSTM(I, 64, 2)), "out": nn.Linear(64, 5)}
+    model = nn.ModuleDict({**parts, "wide": wide(nn.Linear(64, 5)), "norm": nn.LayerNorm(5)})
+    remedies.orthogonal(model, site="rnn", gain=2.0)  # a gain that is meant
+    before, rng = weights(model), torch.get_rng_state()
+    change = remedies.redraw(model)
+    changed = {
+        n.partition(".")[0] for n, p in model.named_parameters() if not torch.equal(p, before[n])
+    }
+    assert changed == {"rnn", "wide"}
+    assert all(p.abs().max() <= 64**-0.5 for p in model["rnn"].parameters())
+    assert torch.equal(torch.get_rng_state(), rng)
+    change.undo()
+    assert same(model, before)
+    with pytest.raises(RemedyError, match="no weights are over 20 times"):
+        remedies.redraw(model, factor=20.0)
+
+
+def test_redraw_at_a_site_draws_that_layer_whatever_its_size() -> None:
+    model = nn.RNN(I, H, 2, bidirectional=True)
+    before = weights(model)
+    twin = copy.deepcopy(model)
+    change = remedies.redraw(model, site="l1_reverse", seed=3)
+    changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    assert changed == {n for n in before if n.endswith("_l1_reverse")}
+    exec("\n".join(change.lines), {"model": twin})
+    assert same(twin, weights(model))
 
 
 REACH = [

@@ -115,6 +115,10 @@ def prepared(remedy: Remedy, cell: str) -> tuple[Reader, Optimizer]:
         optimizer.param_groups[0]["params"] = list(model.readout.parameters())
         for p in model.rnn.parameters():
             optimizer.state.pop(p, None)
+    if remedy.name == "redraw":
+        model.rnn.get_parameter("weight_hh_l0").data *= 30
+    if remedy.name == "ignore_padding":
+        model.words, model.loss = nn.Embedding(4, 2, padding_idx=0), nn.CrossEntropyLoss()
     return model, optimizer
 
 
@@ -350,7 +354,7 @@ def test_a_copy_and_a_saved_model_have_the_remedy_for_themselves(name: str, cell
 
 NUMBERS = {
     "bound_bias": "limit", "forget_bias": "value", "identity_relu": "std", "learning_rate": "lr",
-    "orthogonal": "gain", "spectral_radius": "radius", "chrono": "lag", "truncation": "length",
+    "orthogonal": "gain", "spectral_radius": "radius", "redraw": "factor", "chrono": "lag", "truncation": "length",
 }  # fmt: skip
 """One argument of each that takes a number."""
 

@@ -109,6 +109,19 @@ def test_nothing_to_own_is_a_reason_to_refuse() -> None:
         remedy("own_parameters").apply(model, optimizer)
 
 
+def test_a_script_that_gives_the_parameters_itself_later_has_the_last_word() -> None:
+    model = nn.ModuleDict({"rnn": nn.GRU(2, 4), "out": nn.Linear(4, 1)})
+    optimizer = torch.optim.Adam(model["out"].parameters(), lr=0.1)
+    change = own_parameters(model, optimizer=optimizer)
+    optimizer.add_param_group({"params": model["rnn"].parameters(), "lr": 0.01})
+    first, second = ([id(p) for p in group["params"]] for group in optimizer.param_groups)
+    assert first == [id(p) for p in model["out"].parameters()]
+    assert second == [id(p) for p in model["rnn"].parameters()]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01]
+    change.undo()
+    assert "add_param_group" not in vars(optimizer)
+
+
 # clear_gradients
 
 

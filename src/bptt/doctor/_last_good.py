@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -88,9 +89,9 @@ class LastGood:
 
     @property
     def hurt(self) -> bool:
-        """Whether the last loss known lies beyond what a state is kept at."""
-        known = [loss for loss in self.losses if math.isfinite(loss)]
-        return bool(known) and abs(known[-1]) > SANE * (self.usual + 1e-3)
+        """Whether the last losses known lie beyond what a state is kept at; a single one may be its batch's."""
+        known = [abs(loss) for loss in self.losses[-STAYS:] if math.isfinite(loss)]
+        return bool(known) and median(known) > SANE * (self.usual + 1e-3)
 
     def back(self, before: int | None = None) -> int | None:
         """Return to the last snapshot, or to the last one taken before update `before` began.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.doctor._gather import module_of
@@ -13,11 +13,17 @@ from bptt.doctor._prescription import Prescription
 from bptt.doctor._seen import Seen
 from bptt.flow.record._names import Names, _owner, _parents
 from bptt.remedies import Change, RemedyError
+from bptt.remedies.initialisation.redraw import wide_modules
+from bptt.remedies.training.ignore_padding import LOSSES
 
 AT_OWNER = ("keep_state", "keep_output")
 """Remedies that act on a module's own forward pass, so that the script's own module has to be meant."""
 AT_MODULE = ("batch_first", "last_valid", "scale_input", "finite_input")
 """Remedies that act at the recurrent module and nowhere else."""
+AT_LAYER = ("bound_bias", "redraw")
+"""Remedies for the one layer and direction that a finding names; the others take all of its module."""
+BY_HAND = {"orthogonal": 2, "spectral_radius": 2, "bound_bias": 1}
+"""Remedies that fit parameters of a recurrence written by hand: its square matrices, or its biases."""
 
 
 class Patient:
@@ -27,10 +33,19 @@ class Patient:
         names: as the monitor names modules.
         modules: the recurrent modules that were called and still live.
         optimizer: the one that steps.
+        loops: the matrices of each recurrence that was written by hand.
     """
 
-    def __init__(self, names: Names, modules: Sequence[nn.Module], optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        names: Names,
+        modules: Sequence[nn.Module],
+        optimizer: Optimizer,
+        loops: Sequence[Sequence[Tensor]] = (),
+    ) -> None:
         self.names, self.modules, self.optimizer = names, modules, optimizer
+        self.loops = loops
+        self._found: list[nn.Module] | None = None  # to look through all objects takes a while
 
     def apply(self, prescription: Prescription, calls: Sequence[Seen]) -> Change:
         """Apply it where its site is; what would raise in the script's next call is taken back at once.
@@ -39,6 +54,8 @@ class Patient:
             RemedyError: it does not fit.
         """
         module = self._module(prescription.site)
+        if module is None and prescription.remedy in BY_HAND and self.loops:
+            return self._by_hand(prescription)
         model, site = self._where(prescription, module)
         change = prescription.row.apply(model, self.optimizer, site=site, **prescription.args)
         try:
@@ -49,15 +66,83 @@ class Patient:
             raise RemedyError(f"the script could not go on with it: {said}") from None
         return change
 
+    def wide(self) -> bool:
+        """Whether a module that is trained has weights far wider than it draws them."""
+        return any(wide_modules(self._whole()))
+
+    def _by_hand(self, prescription: Prescription) -> Change:
+        """The same remedy at every parameter that it fits of a recurrence written by hand.
+
+        Raises:
+            RemedyError: there is none.
+        """
+        root, names = self._parameters(prescription)
+        if not names:
+            raise RemedyError(
+                "the recurrence was written by hand, and holds no parameter that it fits"
+            )
+        whole = Change(prescription.remedy, dict(prescription.args))
+        with whole:
+            for name in names:
+                done = prescription.row.apply(root, self.optimizer, site=name, **prescription.args)
+                whole.absorb(done)
+        return whole
+
+    def _parameters(self, prescription: Prescription) -> tuple[nn.Module, list[str]]:
+        """The module that holds a finding's recurrence, and the names of those of its parameters that are meant."""
+        matrices = {
+            id(weight): weight for loop in self._loops_at(prescription.site) for weight in loop
+        }
+        tops = [top for top in self._tops() if any(id(p) in matrices for p in top.parameters())]
+        root = tops[0] if len(tops) == 1 else self._whole()
+        square = {
+            name: p
+            for name, p in root.named_parameters()
+            if id(p) in matrices and p.dim() == 2 and p.shape[0] == p.shape[1]
+        }
+        if BY_HAND[prescription.remedy] == 2:
+            return root, list(square)
+        sizes = {len(p) for p in square.values()}
+        inner = self._named(prescription.site) or root
+        own = {id(p) for p in inner.parameters()}
+        return root, [
+            name
+            for name, p in root.named_parameters()
+            if id(p) in own and p.dim() == 1 and len(p) in sizes and "b" in name.rpartition(".")[2]
+        ]
+
+    def _loops_at(self, site: str) -> list[Sequence[Tensor]]:
+        """The recurrences that a site names: those whose matrices its module holds; the only one there is."""
+        inner = self._named(site)
+        own = set() if inner is None else {id(p) for p in inner.parameters()}
+        held = [loop for loop in self.loops if any(id(weight) in own for weight in loop)]
+        return held or list(self.loops if len(self.loops) == 1 else ())
+
+    def _named(self, site: str) -> nn.Module | None:
+        """The innermost living module of this name, or of a class of this name."""
+        found = [
+            each
+            for top in self._tops()
+            for each in top.modules()
+            if site and site in (self.names.known(each), type(each).__name__)
+        ]
+        return found[-1] if found else None
+
     def _where(self, prescription: Prescription, module: nn.Module | None) -> tuple[nn.Module, str]:
         if prescription.remedy in AT_MODULE and module is not None:
             return module, ""
-        if prescription.remedy in (*AT_OWNER, *AT_MODULE):
+        if prescription.remedy in AT_MODULE:
+            return self._named(prescription.site) or self._owner(module), ""
+        if prescription.remedy in AT_OWNER:
             return self._owner(module), ""
         # Clipping takes the norm of all that is trained, whichever modules hold it.
-        clips = prescription.row.kind == "clipping"
+        clips = prescription.row.kind == "clipping" or prescription.remedy == "ignore_padding"
+        clips = clips or (prescription.remedy == "redraw" and not prescription.site)
         root = self._whole() if clips or module is None else self._owner(module)
         path = next((name for name, each in root.named_modules() if each is module), "")
+        layer = prescription.site.rpartition(".")[2]
+        if prescription.remedy in AT_LAYER and isinstance(module, nn.RNNBase) and layer:
+            path = f"{path}.{layer}".lstrip(".")
         return root, "" if clips else path
 
     def _module(self, site: str) -> nn.Module | None:
@@ -81,6 +166,11 @@ class Patient:
 
     def _tops(self) -> list[nn.Module]:
         """The outermost living modules with a parameter that the optimizer owns, or with a recurrent module."""
+        if self._found is None:
+            self._found = self._search()
+        return self._found
+
+    def _search(self) -> list[nn.Module]:
         owned = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         held, parents = {id(m) for m in self.modules}, _parents()
         living = [each for each in gc.get_objects() if issubclass(type(each), nn.Module)]
@@ -96,7 +186,8 @@ class Patient:
 
     def _whole(self) -> "_Whole":
         """All that is trained as one module, whose parts stay where they are."""
-        return _Whole(self._tops(), self.optimizer)
+        losses = [each for each in gc.get_objects() if type(each) in LOSSES]
+        return _Whole([*self._tops(), *losses], self.optimizer)
 
     def _rehearse(self, module: nn.Module | None, calls: Sequence[Seen]) -> None:
         """One call as the script made it: shapes that its own code relies on have to stay."""

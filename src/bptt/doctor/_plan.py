@@ -1,10 +1,13 @@
 """What `--fix` tries for a finding, in which order, with which numbers, and how long it watches."""
 
+import math
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any
 
 from torch.optim import Optimizer
 
+from bptt.doctor._gradients import second_moments
 from bptt.doctor._prescription import Prescription, for_finding
 from bptt.remedies import RemedyError, propose
 from bptt.rules import Evidence, Finding
@@ -24,8 +27,12 @@ WATCH = {
     "NF603": 4,
 }
 """Updates that a rule which reads updates needs to speak; the others need one probe."""
-WEIGHTS_HURT = ("OP501", "EG201", "EG202")
+WEIGHTS_HURT = ("OP501", "EG201")
 """Faults whose updates before the repair have spoilt the weights: the run goes back behind them."""
+YOUNG = 8
+"""Updates within which a repaired run begins anew: little was learned by then, and that with the fault in place."""
+UNFREEZES = 16
+"""Updates that a script has for setting `requires_grad` of what it froze itself: it may mean to, after a few."""
 LAST_RESORTS = ("clip_norm", "learning_rate")
 """For a run that is lost with no finding to say why."""
 LOUD = ("error", "warning")
@@ -67,19 +74,36 @@ LARGE = 10.0
 FASTER = (50.0, 5.0, 1.0)
 """Times the learning rate that OP501 names, tried in turn: it aims at a hundredth of the weights a step, which is where
 healthy runs end, not where they begin."""
-STRICTER = {"OP501": {"ratio": 0.15}}
-"""Thresholds by which a repair is judged, where not to be found out is not enough."""
+PATIENT = {"EG203": {"updates": 16}}
+"""Thresholds by which a finding is opened: many a run is clipped hard in its first few updates, and in no other."""
+EAGER = {"OP503": {"updates": 1}, "EG203": {"updates": 2, "hard": 0.01}}
+"""Thresholds by which a finding is opened as well: what is so plain need not be waited for."""
+AS_IT_IS = ("EG202", "EG203", "OP503")
+"""Faults that leave usable weights behind: the run goes on from where it is, unless its loss has left its range."""
+WIDE = 10.0
+"""Times the usual norm, for a threshold that is read from a few updates: beyond it begins what EG202 calls a spike."""
+STEP = 0.1
+"""Of the weights' size, for the longest step that such a threshold lets through."""
 BEGINNINGS_FIRST = ("EG201", "NF601", "SA301", "SA302")
 BOUNDS_FIRST = ("EG202", "EG203")
 
 
-def ordered(finding: Finding, early: bool, scale: float = 1.0) -> list[Prescription]:
+SATURATED = ("SA301", "SA302")
+"""Found where inputs or weights are too large."""
+MILDEST = {"SA303": ("bound_bias", "redraw", "identity_relu")}
+"""Beginnings of one rule, from the one that changes least."""
+
+
+def ordered(
+    finding: Finding, early: bool, scale: float = 1.0, wide: bool = False
+) -> list[Prescription]:
     """What may be tried for a finding. Structure is not: a script's own code relies on it.
 
     Args:
         finding: what is to be cured.
         early: whether weights may still be begun anew.
         scale: mean size of what the recurrent modules read.
+        wide: whether weights are far wider than their modules draw them.
 
     Example:
         >>> finding = Finding("OP501", "update-too-large", "", "error", "too large")
@@ -93,27 +117,45 @@ def ordered(finding: Finding, early: bool, scale: float = 1.0) -> list[Prescript
         order["clipping"] = -1
     found = [p for p in for_finding(finding) if p.row.kind in order]
     found = [p for p in found if early or not belongs_early(p)]
-    found = [each for p in found for each in _in_turn(p)]
-    first = _likeliest(finding, scale)
-    return sorted(found, key=lambda p: -2 if p.remedy == first else order.get(p.row.kind, 0))
+    present = float(finding.evidence.get("lr", math.inf))
+    found = [each for p in found for each in _in_turn(p, present)]
+    first, mildest = _likeliest(finding, scale, wide), MILDEST.get(finding.code, ())
+    # What is too wide may be the readout as well: it is looked for in all that is trained.
+    found = [replace(p, site="") if p.remedy == "redraw" and wide else p for p in found]
+    found = [p for p in found if p.remedy != "redraw" or wide or p.remedy in mildest]
+
+    def rank(p: Prescription) -> tuple[int, int]:
+        among = mildest.index(p.remedy) if p.remedy in mildest else len(mildest)
+        return -2 if p.remedy == first else order.get(p.row.kind, 0), among
+
+    return sorted(found, key=rank)
 
 
-def _in_turn(prescription: Prescription) -> list[Prescription]:
-    """A learning rate from the largest that may do down to the one that was named."""
+FIRST = {"NF602": "finite_gradients", "TR403": "ignore_padding"}
+"""What is tried before all else; where the loss has a setting against padding, what it is computed from may stay."""
+QUIET = ("ignore_padding",)
+"""Remedies that are looked at wherever their rule speaks, and fit few scripts: a refusal is not worth a line."""
+
+
+def _in_turn(prescription: Prescription, present: float) -> list[Prescription]:
+    """A learning rate from the largest that may do, below the present one, down to the one that was named."""
     lr = prescription.args.get("lr")
     if prescription.remedy != "learning_rate" or lr is None:
         return [prescription]
-    return [replace(prescription, args={"lr": float(f"{times * lr:.2g}")}) for times in FASTER]
+    tried = [float(f"{times * lr:.2g}") for times in FASTER]
+    return [replace(prescription, args={"lr": each}) for each in tried if each < present]
 
 
-def _likeliest(finding: Finding, scale: float) -> str:
+def _likeliest(finding: Finding, scale: float, wide: bool) -> str:
     """The remedy that the evidence itself points at."""
-    if finding.code in ("SA301", "SA302") and scale > LARGE:
+    if finding.code in SATURATED and wide:
+        return "redraw"
+    if finding.code in SATURATED and scale > LARGE:
         return "scale_input"
     came_in = finding.evidence.get("outside") or finding.evidence.get("gate") == "input"
     if finding.code == "NF601" and came_in:
         return "finite_input"
-    return "finite_gradients" if finding.code == "NF602" else ""
+    return FIRST.get(finding.code, "")
 
 
 def belongs_early(prescription: Prescription) -> bool:
@@ -126,15 +168,31 @@ def resorts(finding: Finding) -> list[Prescription]:
     return [Prescription(name, {}, finding.site) for name in LAST_RESORTS]
 
 
-def tuned(prescription: Prescription, evidence: Evidence) -> dict[str, Any]:
-    """Its arguments; a clipping threshold is read from the norms that the run has shown, once there are enough."""
+def tuned(prescription: Prescription, evidence: Evidence, optimizer: Optimizer) -> dict[str, Any]:
+    """Its arguments; a clipping threshold is read from the norms that the run has shown."""
     args = dict(prescription.args)
-    if prescription.remedy == "clip_norm":
+    if prescription.remedy == "clip_norm" and not (args and second_moments(optimizer)):
+        norms = evidence.updates.unclipped
         try:
-            args["max_norm"] = propose(evidence.updates.unclipped).max_norm
+            args["max_norm"] = propose(norms).max_norm
         except RemedyError:
-            args.setdefault("max_norm", 1.0)
+            args["max_norm"] = _wide([norm for norm in norms if 0 < norm < math.inf], optimizer)
     return args
+
+
+def _wide(norms: list[float], optimizer: Optimizer) -> float:
+    """A threshold from a handful of norms, which tell what is usual and not how far the usual ones lie apart.
+
+    Ten times the usual one, unless plain gradient descent would then take steps beyond `STEP` of the weights' size.
+    """
+    if len(norms) < 2:
+        return 1.0
+    usual, group = median(norms), optimizer.param_groups[0]
+    widest = WIDE * usual
+    if "lr" in group and not second_moments(optimizer):
+        size = math.hypot(*(float(p.detach().norm()) for p in group["params"]))
+        widest = min(widest, STEP * size / max(float(group["lr"]), 1e-12))
+    return float(f"{max(widest, usual):.1e}")
 
 
 def facts(evidence: Evidence, optimizer: Optimizer) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from bptt.rules import Finding
 
 BESIDES: dict[str, tuple[str, ...]] = {
     "OP502": ("keep_output",),
-    "SA302": ("scale_input",),
+    "TR403": ("ignore_padding",),
+    "SA301": ("redraw",),
+    "SA302": ("scale_input", "redraw"),
+    "SA303": ("redraw",),
     "NF601": ("finite_input", "skip_non_finite", "learning_rate"),
     "NF603": ("skip_non_finite",),
 }
@@ -103,7 +106,7 @@ def for_finding(finding: Finding) -> list[Prescription]:
     Example:
         >>> finding = Finding("TR403", "padding-in-the-path", "rnn.l0", "error", "the loss reads padding")
         >>> [str(each) for each in for_finding(finding)]
-        ['last_valid()']
+        ['last_valid()', 'ignore_padding()']
     """
     found = [each for each in of_finding(finding) if each.remedy in remedies()]
     named = {each.remedy for each in found}

@@ -12,7 +12,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from bptt.doctor._monitor import Monitor
-from bptt.doctor._plan import CHECKS, EARLY, Repair, ordered, resorts
+from bptt.doctor._plan import CHECKS, EARLY, Repair, resorts
 from bptt.doctor._prescription import Prescription
 from bptt.doctor._treatment import Case, Treatment
 from bptt.rules import Finding, Incident
@@ -94,6 +94,9 @@ class Repairer:
         row = self.monitor.case.sentinel.owners[id(optimizer)].row
         finite = math.isfinite(row.norm) and not math.isinf(row.loss)
         self.treatment.kept.before(optimizer, update, row.loss if finite else math.nan)
+        if update == 2:
+            owner = self.monitor.case.sentinel.owners[id(optimizer)]
+            self.treatment.gradients.take_off_first(owner)
         if not finite or self.treatment.kept.lost:
             self._lost(optimizer, update, finite)
         elif self._probed:
@@ -102,7 +105,9 @@ class Repairer:
             self.treatment.go_on(optimizer, update, early=update <= EARLY)
 
     def _after(self, optimizer: Optimizer, update: int) -> None:
-        self.treatment.put_back()
+        self.treatment.gradients.put_back()
+        if update == 1:
+            self.treatment.gradients.keep_first(optimizer)
         if self.treatment.case is not None or update in CHECKS or update % 32 == 0:
             self.treatment.go_on(optimizer, update, early=False)
         if self.treatment.active:
@@ -112,7 +117,7 @@ class Repairer:
 
     def _lost(self, optimizer: Optimizer, update: int, finite: bool) -> None:
         """Something is not finite, or the loss has run away: the weights are spared it, and a cure is sought."""
-        self.treatment.drop(optimizer)
+        self.treatment.gradients.drop(optimizer)
         incident = self.monitor.case.evidence.incident
         treatment = self.treatment
         if treatment.case is not None and treatment.active:
@@ -121,7 +126,7 @@ class Repairer:
         if treatment.case is None or treatment.case.finding.code != finding.code:
             treatment.case = Case(
                 finding,
-                ordered(finding, update <= EARLY, treatment.scale()) or resorts(finding),
+                treatment.waiting(finding, optimizer, update <= EARLY) or resorts(finding),
             )
         treatment.case.waiting = [
             each for each in treatment.case.waiting if not self._was_undone(each)

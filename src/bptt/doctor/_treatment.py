@@ -6,22 +6,31 @@ next remedy has its turn. Cures that change weights belong before training and a
 gradient of that update was taken at the former weights and is dropped.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from torch.optim import Optimizer
 
 from bptt.doctor._fresh import Since
+from bptt.doctor._gradients import Gradients, begin_moments_anew, second_moments
 from bptt.doctor._last_good import LastGood, restore, taken
 from bptt.doctor._monitor import Monitor
 from bptt.doctor._owner import Owner
 from bptt.doctor._patient import Patient
 from bptt.doctor._plan import (
+    AS_IT_IS,
+    EAGER,
     LOUD,
-    STRICTER,
+    PATIENT,
+    QUIET,
+    SATURATED,
+    UNFREEZES,
     WATCH,
     WEIGHTS_HURT,
+    YOUNG,
     Repair,
     belongs_early,
     facts,
@@ -60,6 +69,7 @@ class Treatment:
         case: the finding under treatment; None between two.
         closed: findings, by code and site, that are cured, or that nothing here cures.
         incidents: non-finite values that a repair was made for.
+        gradients: those of a step, taken away from it.
     """
 
     def __init__(self, monitor: Monitor, say: Callable[[str], Any]) -> None:
@@ -71,7 +81,7 @@ class Treatment:
         self.closed: set[tuple[str, str]] = set()
         self.incidents: list[Incident] = []
         self._base: Since | None = None
-        self._dropped: list[tuple[Any, Any]] = []
+        self.gradients = Gradients()
 
     @property
     def active(self) -> bool:
@@ -83,7 +93,7 @@ class Treatment:
         if self.active:
             self._judge(optimizer, update)
         if self.case is None:
-            self.case = self._open(early)
+            self.case = self._open(optimizer, early)
         if self.case is not None and self.case.change is None:
             self.attempt(optimizer, update, early)
 
@@ -100,9 +110,7 @@ class Treatment:
         fresh = case.mark.evidence(whole)
         needs = WATCH.get(code, 0)
         still = [
-            each
-            for each in rule(code).check(fresh, {**self._options(code), **STRICTER.get(code, {})})
-            if each.severity in LOUD
+            each for each in rule(code).check(fresh, self._options(code)) if each.severity in LOUD
         ]
         still = [each for each in still if not case.finding.site or each.site == case.finding.site]
         waits = len(fresh.updates) < needs or not (needs or fresh.looks)
@@ -113,6 +121,9 @@ class Treatment:
             return
         if waits:
             return  # silent so far, but it has not seen what it needs to speak
+        if code == "OP501" and (worse := _rises(fresh.updates.loss)):
+            self.take_back(case, worse)
+            return
         case.repair.outcome = "kept"
         self.changes.append(case.change)
         self.closed.add((code, case.finding.site))
@@ -130,18 +141,25 @@ class Treatment:
         self.say(f"--fix: {case.repair.remedy} undone, {case.finding.code} is still there")
         case.change = case.repair = case.mark = None
 
-    def _open(self, early: bool) -> Case | None:
+    def _open(self, optimizer: Optimizer, early: bool) -> Case | None:
         """The first finding that has a remedy left."""
         monitor, whole = self.monitor, self.monitor.case.evidence
-        if self._base is None:
-            found = monitor.case.findings()
-        else:
-            found = judge(self._base.evidence(whole), monitor.case._rules, monitor.case._options)
+        monitor.case.findings()  # brings the evidence up to date
+        fresh = whole if self._base is None else self._base.evidence(whole)
+        patient = {code: {**self._options(code), **own} for code, own in PATIENT.items()}
+        found = judge(fresh, monitor.case._rules, {**monitor.case._options, **patient})
+        found = found or [
+            each
+            for code, options in EAGER.items()
+            for each in rule(code).check(fresh, {**self._options(code), **options})
+        ]
         for finding in found:
             key = (finding.code, finding.site)
             if finding.severity not in LOUD or key in self.closed:
                 continue
-            waiting = ordered(finding, early, self.scale())
+            if finding.evidence.get("trains") is False and monitor.updates < UNFREEZES:
+                continue
+            waiting = self.waiting(finding, optimizer, early)
             if waiting:
                 return Case(finding, waiting)
             if not early and not any(map(belongs_early, for_finding(finding))):
@@ -168,27 +186,39 @@ class Treatment:
         early: bool,
     ) -> bool:
         whole, finding = self.monitor.case.evidence, case.finding
-        args = complete(prescription.row, tuned(prescription, whole), facts(whole, optimizer))
+        args = complete(
+            prescription.row, tuned(prescription, whole, optimizer), facts(whole, optimizer)
+        )
         told = Prescription(prescription.remedy, args or {}, prescription.site)
         repair = Repair(update, finding.code, finding.site, told.remedy, told.args)
         repair.finding = finding.message
         self.repairs.append(repair)
         sentinel = self.monitor.case.sentinel
-        patient = Patient(self.monitor.case._names, sentinel.forward.living(), optimizer)
+        patient = self._patient(optimizer)
         now = taken([optimizer], update)
         if self.kept.hurt or finding.code in WEIGHTS_HURT:
             repair.back_to = self.kept.back(before=1 if finding.code == "OP501" else finding.update)
+        elif update <= YOUNG and finding.code not in AS_IT_IS:
+            repair.back_to = self.kept.back(before=1)
         try:
             if args is None:
                 raise RemedyError("nothing is known yet that its arguments could be read from")
             change = patient.apply(told, sentinel.forward.calls)
         except RemedyError as error:
             repair.outcome, repair.reason, repair.back_to = "refused", str(error), None
+            if told.remedy in QUIET:
+                self.repairs.remove(repair)
             restore(now)
             return False
+        if finding.code == "EG202" and repair.back_to is None and second_moments(optimizer):
+            begin_moments_anew(change, optimizer)
         repair.said, repair.lines = list(change.said), list(change.lines)
         if early:
-            self.drop(optimizer)
+            self.gradients.drop(optimizer)
+        elif (
+            told.remedy == "clear_gradients"
+        ):  # those of the step that lies behind are used up as well
+            optimizer.zero_grad(set_to_none=False)
         if belongs_early(told):
             self.kept.renew(update)
         _forget_sizes(sentinel.owners[id(optimizer)])
@@ -196,21 +226,6 @@ class Treatment:
         case.change, case.repair, case.mark = change, repair, Since(whole, update)
         self.say(f"--fix: {finding.code} at update {update}: {told} applied")
         return True
-
-    def drop(self, optimizer: Optimizer) -> None:
-        """Have the coming step leave the weights alone, until `put_back`."""
-        owned = [p for group in optimizer.param_groups for p in group["params"]]
-        # A second call in the same step finds none left, and must not forget those of the first.
-        self._dropped += [(p, p.grad) for p in owned if p.grad is not None]
-        for p, _ in self._dropped:
-            p.grad = None
-
-    def put_back(self) -> None:
-        """After a step that was dropped: its gradients are there, and zero."""
-        for p, grad in self._dropped:
-            p.grad = grad if p.grad is None else p.grad
-            grad.zero_()
-        self._dropped = []
 
     def rearm(self) -> None:
         """The sentinels tell of the first non-finite value of a run; after a repair they look for the next."""
@@ -228,8 +243,26 @@ class Treatment:
         ]
         return max((float(size) for size in read if size.isfinite()), default=1.0)
 
+    def waiting(self, finding: Finding, optimizer: Optimizer, early: bool) -> list[Prescription]:
+        """What is to be tried for a finding, in turn."""
+        wide = early and finding.code in SATURATED and self._patient(optimizer).wide()
+        return ordered(finding, early, self.scale(), wide)
+
+    def _patient(self, optimizer: Optimizer) -> Patient:
+        sentinel = self.monitor.case.sentinel
+        loops = [loop.weights for loop in sentinel.loops.found.values() if loop.trains]
+        return Patient(self.monitor.case._names, sentinel.forward.living(), optimizer, loops)
+
     def _options(self, code: str) -> dict[str, float]:
         return {**rule(code).options, **self.monitor.case._options.get(code, {})}
+
+
+def _rises(losses: list[float]) -> str:
+    """Why updates are still too large though no rule speaks: the loss is higher than where it began."""
+    known = [loss for loss in losses if math.isfinite(loss)]
+    if len(known) < 3 or median(known[-3:]) <= 2 * known[0]:
+        return ""
+    return f"the loss went from {known[0]:.3g} to {median(known[-3:]):.3g} with it in place"
 
 
 def _forget_sizes(owner: Owner) -> None:

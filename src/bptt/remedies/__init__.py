@@ -31,6 +31,7 @@ from bptt.remedies.initialisation.chrono import chrono as chrono
 from bptt.remedies.initialisation.forget_bias import forget_bias as forget_bias
 from bptt.remedies.initialisation.identity_relu import identity_relu as identity_relu
 from bptt.remedies.initialisation.orthogonal import orthogonal as orthogonal
+from bptt.remedies.initialisation.redraw import redraw as redraw
 from bptt.remedies.initialisation.spectral_radius import spectral_radius as spectral_radius
 from bptt.remedies.regularisers import Flossing as Flossing
 from bptt.remedies.regularisers import HDetach as HDetach
@@ -50,6 +51,7 @@ from bptt.remedies.training.batch_first import batch_first as batch_first
 from bptt.remedies.training.clear_gradients import clear_gradients as clear_gradients
 from bptt.remedies.training.finite_gradients import finite_gradients as finite_gradients
 from bptt.remedies.training.finite_input import finite_input as finite_input
+from bptt.remedies.training.ignore_padding import ignore_padding as ignore_padding
 from bptt.remedies.training.keep_output import keep_output as keep_output
 from bptt.remedies.training.keep_state import keep_state as keep_state
 from bptt.remedies.training.last_valid import last_valid as last_valid

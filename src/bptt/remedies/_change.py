@@ -150,6 +150,13 @@ class Change:
 
         self._undo.append(back)
 
+    def absorb(self, other: "Change") -> None:
+        """Take over what another change did: undone with this one, and said and written down with it."""
+        self._undo.append(other.undo)
+        self.said += other.said
+        self.lines = (*self.lines, *(line for line in other.lines if line not in self.lines))
+        self.counts |= other.counts
+
     def then(self, back: Callable[[], None]) -> None:
         """Anything else: `back` takes it back."""
         self._undo.append(back)

@@ -43,15 +43,20 @@ class Target:
     site: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def layers(self, *, whole: bool = False) -> "Iterator[Layer]":
+    def layers(self, *, whole: bool = False, own: bool = False) -> "Iterator[Layer]":
         """Every layer and direction of every recurrent module at the site.
 
         Args:
             whole: a site that is one layer of a module stands for all its layers, as where a cell is exchanged.
+            own: a site may also name a parameter of a recurrence that was written by hand, `cell.h2h.weight`.
 
         Raises:
             RemedyError: there is none.
         """
+        by_hand = _own(self.model, self.site) if own else None
+        if by_hand is not None:
+            yield by_hand
+            return
         names, found = Names(self.model), 0
         for module in self.model.modules():
             if not isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
@@ -65,25 +70,32 @@ class Target:
             yield from layers if whole and at_site else at_site
         if not found:
             where = f"at {self.site!r}" if self.site else "in the model"
-            raise RemedyError(f"there is no nn.RNN, nn.GRU, nn.LSTM or cell of theirs {where}")
+            hint = "; a recurrence written by hand goes by its weight's name" if own else ""
+            raise RemedyError(
+                f"there is no nn.RNN, nn.GRU, nn.LSTM or cell of theirs {where}{hint}"
+            )
 
-    def fitting(self, why_not: "Callable[[Layer], str]", *, whole: bool = False) -> "list[Layer]":
+    def fitting(
+        self, why_not: "Callable[[Layer], str]", *, whole: bool = False, own: bool = False
+    ) -> "list[Layer]":
         """The layers at the site that `why_not` has nothing against.
 
         Raises:
             RemedyError: there is none; the message holds the reasons.
         """
-        reasons = {layer: why_not(layer) for layer in self.layers(whole=whole)}
+        reasons = {layer: why_not(layer) for layer in self.layers(whole=whole, own=own)}
         fitting = [layer for layer, reason in reasons.items() if not reason]
         if not fitting:
             said = (f"{layer.site or layer.kind}: {reason}" for layer, reason in reasons.items())
             raise RemedyError("; ".join(said))
         return fitting
 
-    def refusal(self, why_not: "Callable[[Layer], str]", *, whole: bool = False) -> str:
+    def refusal(
+        self, why_not: "Callable[[Layer], str]", *, whole: bool = False, own: bool = False
+    ) -> str:
         """Why no layer fits; `""` if one does."""
         try:
-            self.fitting(why_not, whole=whole)
+            self.fitting(why_not, whole=whole, own=own)
         except RemedyError as reason:
             return str(reason)
         return ""
@@ -97,21 +109,29 @@ class Layer:
         site: its name, as `flow.sites` has it.
         module: the module that holds the parameters.
         suffix: what its parameters' names end in: `_l0`, `_l1_reverse`; `""` for a cell.
-        kind: `rnn_tanh`, `rnn_relu`, `gru` or `lstm`.
+        kind: `rnn_tanh`, `rnn_relu`, `gru`, `lstm`, or `own` for a parameter of a recurrence written by hand.
+        own: that parameter's name in its module; a matrix is a `weight_hh`, a vector a `bias_ih`.
     """
 
     site: str
     module: nn.Module
     suffix: str
     kind: str
+    own: str = ""
 
     @property
     def hidden_size(self) -> int:
-        """H."""
+        """H; of a matrix by hand the smaller side, so that `[G·H, H]` is G blocks."""
+        if self.own:
+            return min(self.module._parameters[self.own].shape)  # type: ignore[union-attr]
         return int(self.module.hidden_size)  # type: ignore[arg-type]
 
     def parameter(self, name: str) -> nn.Parameter | None:
         """`weight_hh` `[G·H, H]`, `weight_ih` `[G·H, I]`, `bias_ih`, `bias_hh` `[G·H]`; None without bias."""
+        if self.own:
+            own = self.module._parameters[self.own]
+            is_bias = own is not None and own.dim() == 1
+            return own if name == ("bias_ih" if is_bias else "weight_hh") else None
         return getattr(self.module, f"{name}{self.suffix}", None)
 
     def weight(self, name: str) -> nn.Parameter:
@@ -120,9 +140,12 @@ class Layer:
         Raises:
             RemedyError: the layer has none, or computes it from others (`torch.nn.utils.parametrize`, `weight_norm`).
         """
-        own = self.module._parameters.get(f"{name}{self.suffix}")
+        held = self.module._parameters
+        own = self.parameter(name) if self.own else held.get(f"{name}{self.suffix}")
         if own is None:
-            computed = isinstance(getattr(self.module, f"{name}{self.suffix}", None), Tensor)
+            computed = not self.own and isinstance(
+                getattr(self.module, f"{name}{self.suffix}", None), Tensor
+            )
             raise RemedyError(
                 f"{self.site or self.kind} computes its {name} from other parameters; take the parametrization off "
                 "first, and put it on again afterwards"
@@ -134,6 +157,19 @@ class Layer:
     def gate(self, tensor: Tensor, name: str) -> Tensor:
         """One gate's rows of a parameter, `[H, ...]`, as a view: `i f g o` of an LSTM, `r z n` of a GRU."""
         return tensor.split(self.hidden_size)[CELLS[self.kind].gate_names.index(name)]
+
+
+def _own(model: nn.Module, site: str) -> Layer | None:
+    """The parameter that a site names, where it is none of torch's recurrent modules'."""
+    path, _, name = site.rpartition(".")
+    modules = dict(model.named_modules())
+    module = modules.get(path)
+    if module is None or isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+        return None
+    held = module._parameters.get(name)
+    if held is None or held.dim() not in (1, 2):
+        return None
+    return Layer(site, module, "", "own", own=name)
 
 
 def _layers_of(name: str, module: nn.Module) -> Iterator[Layer]:

@@ -28,6 +28,10 @@ class Names:
             self._name_all() if self._search else self._add(module)
         return self._path(module) or ""
 
+    def known(self, module: nn.Module) -> str | None:
+        """The name that the module has by now, None if nobody has asked for it."""
+        return self._path(module)
+
     def _name_all(self) -> None:
         """Name the modules that were met, by their owners."""
         alive = [module for weak in self._met if (module := weak()) is not None]

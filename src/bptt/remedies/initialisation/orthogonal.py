@@ -14,15 +14,19 @@ CURES = ("EG201", "NF601", "VG103")
 def why_not(layer: Layer) -> str:
     """Why a layer's recurrent weights cannot be written."""
     try:
-        layer.weight("weight_hh")
+        weight = layer.weight("weight_hh")
     except RemedyError as reason:
         return str(reason)
+    if layer.own and weight.shape[0] % weight.shape[1]:
+        return (
+            f"its shape is {list(weight.shape)}, expected [H, H], or [G·H, H] with one block a gate"
+        )
     return ""
 
 
 def fits(target: Target) -> str:
     """Any cell has recurrent matrices."""
-    return target.refusal(why_not)
+    return target.refusal(why_not, own=True)
 
 
 def orthogonal(
@@ -44,7 +48,7 @@ def orthogonal(
     Args:
         model: holds the layers; changed in place.
         optimizer: its momentum is kept.
-        site: one module or site, `""` for all.
+        site: one module or site, `""` for all; the weight's name for a recurrence written by hand, `cell.h2h.weight`.
         gain: the singular values, above 0.
         seed: of the draw's own generator: the script's random numbers stay as they are.
 
@@ -64,7 +68,7 @@ def orthogonal(
     """
     if not (is_number(gain) and gain > 0):
         raise RemedyError(f"gain is {gain!r}, expected a positive number")
-    layers = Target(model, site=site).fitting(why_not)
+    layers = Target(model, site=site).fitting(why_not, own=True)
     generator = torch.Generator().manual_seed(seed)
     with Change("orthogonal", {"gain": gain, "seed": seed}) as change:
         for layer in layers:

@@ -14,7 +14,7 @@ CURES = ("EG201", "NF601", "VG103")
 
 def fits(target: Target) -> str:
     """Any cell has recurrent matrices."""
-    return target.refusal(why_not)
+    return target.refusal(why_not, own=True)
 
 
 def spectral_radius(
@@ -29,7 +29,7 @@ def spectral_radius(
     Args:
         model: holds the layers; changed in place.
         optimizer: its momentum is kept.
-        site: one module or site, `""` for all.
+        site: one module or site, `""` for all; the weight's name for a recurrence written by hand, `cell.h2h.weight`.
         radius: the modulus to have, above 0.
 
     Raises:
@@ -47,7 +47,7 @@ def spectral_radius(
     """
     if not (is_number(radius) and radius > 0):
         raise RemedyError(f"radius is {radius!r}, expected a positive number")
-    layers = Target(model, site=site).fitting(why_not)
+    layers = Target(model, site=site).fitting(why_not, own=True)
     with Change("spectral_radius", {"radius": radius}) as change:
         for layer in layers:
             weight = layer.weight("weight_hh")

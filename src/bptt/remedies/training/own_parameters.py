@@ -1,6 +1,8 @@
 """Recurrent parameters that no optimizer trains are trained."""
 
-from torch import nn
+from typing import Any
+
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
@@ -107,3 +109,27 @@ def _give(change: Change, optimizer: Optimizer, model: nn.Module, new: list[nn.P
 
     held += new
     change.then(back)
+    change.attribute(optimizer, "add_param_group", _Later(optimizer, held, new))
+
+
+class _Later:
+    """Adds a group; parameters that a remedy has given are taken back first: what the script itself says later stands.
+
+    Args:
+        optimizer: whose groups they are.
+        held: the list of the group that got them.
+        given: them.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, held: list[nn.Parameter], given: list[nn.Parameter]
+    ) -> None:
+        self.optimizer, self.held, self.given = optimizer, held, given
+
+    def __call__(self, group: dict[str, Any]) -> None:
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        if not any(isinstance(p, tuple) for p in params):
+            again = {id(p) for p in params} & {id(p) for p in self.given}
+            self.held[:] = [p for p in self.held if id(p) not in again]
+        type(self.optimizer).add_param_group(self.optimizer, {**group, "params": params})
