@@ -3,6 +3,8 @@
 Each entry lists replacements, `(as it stands, as it should)`; a text that is not there is an error.
 """
 
+from collections.abc import Iterable
+
 OPEN = "\n        self.{name}.bias_ih{end}.data[{H} : 2 * {H}] = 5.0"
 
 TWINS: dict[str, list[tuple[str, str]]] = {
@@ -163,10 +165,18 @@ TWINS: dict[str, list[tuple[str, str]]] = {
 }
 
 INCOMPARABLE = {
-    "tr403/pad_tokens_scored": "the loss itself scores padding, so that its value is another quantity than the twin's; "
-    "ignore_index has to be set by hand",
+    "tr403/pad_tokens_scored": (
+        "ignore_padding",
+        "the loss itself scores padding, so that its value is another quantity than the twin's; "
+        "ignore_index has to be set by hand",
+    ),
 }
-"""Never counted as repaired, whatever the numbers say."""
+"""Scripts whose loss is another quantity than the twin's as long as this remedy is not kept, and why: not counted."""
+
+
+def comparable(name: str, kept: Iterable[str] = ()) -> bool:
+    """Whether a script's loss, with these remedies kept, is the quantity that its twin's is."""
+    return name not in INCOMPARABLE or INCOMPARABLE[name][0] in kept
 
 
 def mended(name: str, text: str) -> str:

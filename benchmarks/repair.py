@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from _report import RESULTS, write
-from _twins import INCOMPARABLE, TWINS, mended
+from _twins import INCOMPARABLE, TWINS, comparable, mended
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "suite"))
@@ -154,11 +154,12 @@ def verdict(rows: dict[tuple[str, str], dict[str, Any]], script: str) -> dict[st
     """The four losses of a script, and which of them come within a tenth of the twin's."""
     by_kind = {kind: rows.get((script, kind), {}).get("final") for kind in KINDS}
     twin = by_kind["twin"]
-    near = {kind: within(loss, twin) for kind, loss in by_kind.items()}
-    near["fix"] = near["fix"] and script not in INCOMPARABLE
     fix = rows.get((script, "fix"), {})
+    kept = [r["remedy"] for r in fix.get("repairs", []) if r["outcome"] == "kept"]
+    same = {kind: comparable(script, kept if kind == "fix" else ()) for kind in KINDS}
+    near = {kind: within(loss, twin) and same[kind] for kind, loss in by_kind.items()}
     stopped = final(rows.get((script, "twin"), {}).get("losses", []), spent(fix))
-    level = near["fix"] or (within(by_kind["fix"], stopped) and script not in INCOMPARABLE)
+    level = near["fix"] or (within(by_kind["fix"], stopped) and same["fix"])
     plain = rows.get((script, "faulty"), {}).get("seconds", math.nan)
     return {
         "script": script,
@@ -166,8 +167,8 @@ def verdict(rows: dict[tuple[str, str], dict[str, Any]], script: str) -> dict[st
         "repaired": near["fix"],
         "level": level,
         "spent": spent(fix),
-        "already": near["faulty"] and script not in INCOMPARABLE,
-        "by_tenth": near["tenth"] and script not in INCOMPARABLE,
+        "already": near["faulty"],
+        "by_tenth": near["tenth"],
         "cost": round(fix.get("seconds", math.nan) / plain, 2),
         "kept": [
             f"{r['code']} {r['remedy']}" for r in fix.get("repairs", []) if r["outcome"] == "kept"
@@ -178,10 +179,17 @@ def verdict(rows: dict[tuple[str, str], dict[str, Any]], script: str) -> dict[st
 
 def _by_hand(script: str, fix: dict[str, Any]) -> str:
     if script in INCOMPARABLE:
-        return INCOMPARABLE[script]
-    left = [f"{each['code']}: {each['message']}" for each in fix.get("left", [])]
+        return INCOMPARABLE[script][1]
+    if left := fix.get("left", []):
+        return f"{left[0]['code']}: {left[0]['message']}"
+    twin = "as " + " ".join(new.strip() for _, new in TWINS[script])[:120]
+    kept = [each for each in fix.get("repairs", []) if each["outcome"] == "kept" and each["lines"]]
+    if not kept:
+        return f"mended {twin}"
+    lines = "; ".join(kept[-1]["lines"])
     return (
-        left[0] if left else "mended as " + " ".join(new.strip() for _, new in TWINS[script])[:120]
+        f"its finding is gone from update {kept[-1]['update']} on, its loss is not yet the twin's. "
+        f"Write the cure into the script: {lines}. Mended here {twin}"
     )
 
 
