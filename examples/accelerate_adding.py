@@ -1,10 +1,10 @@
-"""The adding problem under Hugging Face Accelerate, watched: `bptt.Monitor` takes what Accelerate has prepared.
+"""The adding problem under Hugging Face Accelerate, with the gradients of two batches for each update.
 
     python examples/accelerate_adding.py --length 20
-    accelerate launch examples/accelerate_adding.py     # the same on several processes, as `accelerate config` says
+    accelerate launch examples/accelerate_adding.py     # on several processes, as `accelerate config` says
 
-Two of T numbers are marked; after the last step the net says their sum. Gradients of two batches are accumulated for
-each update, and the monitor counts the updates, not the batches.
+Two of T numbers are marked; after the last step the net says their sum. Who remembers nothing says 1, at a mean squared
+error of 1/6.
 """
 
 import argparse
@@ -14,8 +14,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
-
-import bptt
 
 
 class Adder(nn.Module):
@@ -45,7 +43,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--lr", type=float, default=5e-3)
-    parser.add_argument("--out", metavar="DIR", help="run folder, for `bptt report DIR`")
     args = parser.parse_args()
     torch.manual_seed(0)
 
@@ -56,22 +53,17 @@ def main() -> None:
         net, torch.optim.Adam(net.parameters(), lr=args.lr), data
     )
     losses: list[float] = []
-    with bptt.Monitor(accelerator.unwrap_model(model), optimizer, out=args.out) as monitor:
-        for x, y in batches:
-            with accelerator.accumulate(model):
-                loss = mse_loss(model(x), y)
-                accelerator.backward(loss)
-                if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                optimizer.zero_grad()
-            losses.append(loss.item())
+    for x, y in batches:
+        with accelerator.accumulate(model):
+            loss = mse_loss(model(x), y)
+            accelerator.backward(loss)
+            if accelerator.sync_gradients:
+                accelerator.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        losses.append(loss.item())
     late = losses[-len(losses) // 4 :]
-    accelerator.print(f"{monitor.updates} updates, mean squared error {sum(late) / len(late):.4f}")
-    for site in monitor.flow or ():
-        accelerator.print(f"{site.name}: gradient reaches {site.reach()}")
-    for finding in monitor.findings:
-        accelerator.print(finding)
+    accelerator.print(f"last quarter: mean squared error {sum(late) / len(late):.4f}")
 
 
 if __name__ == "__main__":

@@ -7,5 +7,5 @@
 | `tensorboard`, `wandb`, `mlflow` | sinks: for `bptt.Monitor(..., sinks=[...])`, both callbacks, `bptt run --to` |
 | `ray_sweep` | the processes of `bptt sweep` |
 
-Accelerate needs nothing: `bptt.Monitor` takes what `accelerator.prepare` gives; see `examples/accelerate_adding.py`.
+Accelerate needs nothing: `bptt.Monitor` takes what `accelerator.prepare` gives, and `bptt run` watches its scripts.
 """
