@@ -217,7 +217,8 @@ def weights_of(sentinel: Sentinel, names: Names) -> dict[str, Weights]:
             facts.site = (path or type(module).__name__) if cell else site_name(path, 0, False)
             found[facts.site] = facts
             facts.eval_only = facts.eval_only or not (facts.trains or module.training)
-    if any(not facts.moved for facts in found.values()):
+    moved = {facts.moved > 0 for facts in found.values()}
+    if len(moved) == 2:  # some stand still, and others that they may be copies of do not
         _copies(sentinel)
     return found
 
