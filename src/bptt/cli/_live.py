@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bptt.doctor import Monitor
@@ -17,7 +17,8 @@ class Live:
         stream: the standard error stream that the process began with.
     """
 
-    def __init__(self, script: str, stream: TextIO) -> None:
+    def __init__(self, script: str, stream: Any) -> None:
+        # Any text stream: whoever calls may have put one of their own in the place of the standard ones.
         self._script, self._stream = script, stream
         self._monitor: Monitor | None = None
         self._before, self._goal = 0, 0
