@@ -9,6 +9,11 @@
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -58,7 +63,15 @@ void run_on_torch(int parts, void (*body)(void*, int), void* context) {
   contention.report(parts, end - start, worked, end);
 }
 
+// A child of fork has none of the threads that torch's pool had, and would wait for them forever: from
+// this library's loading on, which is at the first use of a layer, children keep to one thread.
+std::atomic<bool> forked{false};
+#if defined(__unix__) || defined(__APPLE__)
+const int watching_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+#endif
+
 bptt::Pool pool() {
+  if (forked.load(std::memory_order_relaxed)) return {1, run_on_torch};
   const int allowed = static_cast<int>(torch::stable::get_num_threads());
   return {contention.threads(allowed, bptt::Contention::Clock::now()), run_on_torch};
 }

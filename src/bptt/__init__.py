@@ -50,6 +50,24 @@ _ROOMS = {
 _PUBLIC_ROOMS = ("nn", "remedies", "tasks")
 
 
+def _refuse_other_interpreters() -> None:
+    """In a sub-interpreter torch's import never returns; say so instead."""
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            interpreters = import_module(name)
+        except ImportError:
+            continue
+        if interpreters.get_current() != interpreters.get_main():
+            raise ImportError(
+                "bptt was imported in a sub-interpreter. PyTorch, which it stands on, runs in a process's first "
+                "interpreter alone. Use threads, or processes of their own (multiprocessing with 'spawn')."
+            )
+        return
+
+
+_refuse_other_interpreters()
+
+
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC_ROOMS:
         return import_module(f"bptt.{name}")
