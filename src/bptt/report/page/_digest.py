@@ -6,7 +6,7 @@ The pictures, the tables and the page's own script all read this one digest, so 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bptt.report.page._markup import clean, rounded
+from bptt.report.page._markup import all_rounded, clean, rounded
 from bptt.report.page._thin import PICTURED, curves, details, keep, merged
 
 Digest = dict[str, Any]
@@ -120,7 +120,9 @@ def _pairs(value: Any) -> dict[int, float | None]:
     if not isinstance(value, (list, tuple)):
         return {}
     pairs = [each for each in value if isinstance(each, (list, tuple)) and len(each) == 2]
-    return {int(t): rounded(v) for t, v in pairs if rounded(t) is not None}
+    places = all_rounded(place for place, _ in pairs)
+    values = all_rounded(value for _, value in pairs)
+    return {int(t): v for t, v in zip(places, values, strict=True) if t is not None}
 
 
 def _saturation(looks: list[tuple[int, Record]]) -> Digest:
@@ -145,11 +147,14 @@ def _gates(gates: Record, limit: int) -> Digest:
     for gate, each in list(gates.items())[:GATES]:
         each = _mapping(each)
         values = each.get("eigenvalues")
-        points = [
-            (re, im)
+        pairs = [
+            pair
             for pair in (values if isinstance(values, (list, tuple)) else [])
             if isinstance(pair, (list, tuple)) and len(pair) == 2
-            if (re := rounded(pair[0])) is not None and (im := rounded(pair[1])) is not None
+        ]
+        columns = all_rounded(re for re, _ in pairs), all_rounded(im for _, im in pairs)
+        points = [
+            (re, im) for re, im in zip(*columns, strict=True) if re is not None and im is not None
         ]
         points.sort(key=lambda point: (-(point[0] ** 2 + point[1] ** 2), point))
         points = [points[n] for n in keep(len(points), limit)]

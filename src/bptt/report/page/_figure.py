@@ -33,6 +33,7 @@ def figure(
     rows: int = TABLE_ROWS,
     more: Markup | None = None,
     wide: bool = False,
+    level: int = 4,
 ) -> Markup:
     """One figure.
 
@@ -48,6 +49,7 @@ def figure(
         rows: how many of its rows the page holds; the script writes them all.
         more: below the drawing, such as a scale of colours.
         wide: whether it takes the whole width.
+        level: of its title among the page's headings.
 
     Example:
         >>> figure("loss", "Loss", tag("svg"), says="", axes=("update", "loss"))[:43]
@@ -57,7 +59,7 @@ def figure(
     keys = [tag("li", _key(style), tag("span", said)) for style, said in legend]
     return tag(
         "figure",
-        tag("figcaption", tag("h4", title)),
+        tag("figcaption", tag(f"h{level}", title, class_="title")),
         tag("div", tag("span", axes[1], aria_hidden="true"), at, class_="over"),
         tag("div", drawing, class_="frame"),
         tag("div", axes[0], class_="xlabel", aria_hidden="true"),

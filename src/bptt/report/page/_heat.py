@@ -8,12 +8,14 @@ import base64
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import cache
 
 RAMP = bytes.fromhex(
     "00224e 002e6c 1e3a6f 35456c 47516c 575d6d 666970 757575"
     "848279 948e77 a59c74 b7a96e c8b866 dbc75a eed649 fee838"
 )
-CLEAR = (0, 0, 0, 0)
+CLEAR = bytes(4)
+SHADES = 256
 
 
 def colour(share: float) -> tuple[int, int, int, int]:
@@ -31,6 +33,12 @@ def colour(share: float) -> tuple[int, int, int, int]:
     return red, green, blue, 255
 
 
+@cache
+def shades() -> list[bytes]:
+    """The colours of pixels, dark to bright."""
+    return [bytes(colour(n / (SHADES - 1))) for n in range(SHADES)]
+
+
 def png(rows: Sequence[Sequence[float | None]]) -> str:
     """A `data:` address of the picture with these shares as pixels, the first row on top; None stays clear.
 
@@ -38,10 +46,12 @@ def png(rows: Sequence[Sequence[float | None]]) -> str:
         >>> png([[0.0, None], [1.0, 0.5]])[:28]
         'data:image/png;base64,iVBORw'
     """
-    body = b"".join(
-        b"\0" + b"".join(bytes(CLEAR if each is None else colour(each)) for each in row)
+    ramp, top = shades(), SHADES - 1
+    lines = [
+        [CLEAR if v is None else ramp[round(min(max(v, 0.0), 1.0) * top)] for v in row]
         for row in rows
-    )
+    ]
+    body = b"".join(b"\0" + b"".join(line) for line in lines)
     size = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 6, 0, 0, 0)
     parts = ((b"IHDR", size), (b"IDAT", zlib.compress(body, 9)), (b"IEND", b""))
     file = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)

@@ -115,6 +115,19 @@ def rounded(value: Any) -> float | None:
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
+def all_rounded(values: Iterable[Any]) -> list[float | None]:
+    """`rounded` of each.
+
+    Example:
+        >>> all_rounded([1, 0.1234567, None, float("inf"), True])
+        [1.0, 0.1235, None, None, None]
+    """
+    return [
+        float(f"{v:.4g}") if (type(v) is float or type(v) is int) and math.isfinite(v) else None
+        for v in values
+    ]
+
+
 def number(value: Any) -> str:
     """A number in at most four significant digits, the same as the page's script writes it.
 

@@ -7,12 +7,18 @@ from typing import Any
 from bptt.report.page._figure import figure
 from bptt.report.page._heat import png
 from bptt.report.page._markup import Markup, number, tag
-from bptt.report.page._plot import SPAN, Axis, line, path, picture, short
+from bptt.report.page._plot import SPAN, Axis, line, path, picture, short, shorts
 from bptt.report.page._thin import keep
 
 Digest = dict[str, Any]
 ROWS = 64
-MARKERS = ("circle", "square", "triangle", "cross")
+SHAPES = (
+    "M{left} {y}a13 13 0 1 0 26 0a13 13 0 1 0 -26 0",
+    "M{left} {top}h26v26h-26z",
+    "M{x} {top}l13 26h-26z",
+    "M{left} {top}l26 26m0 -26l-26 26",
+)
+"""Marks of the gates: circle, square, triangle, cross."""
 SIZE = 13.0
 """Half the width of a marker, of 1,000."""
 GATE_NAMES = {
@@ -30,12 +36,14 @@ def heat(site: Digest, threshold: float, rows: int) -> Markup | None:
     known = [v for row in curve["credit"] for v in row or () if v]
     low = math.log10(threshold) - 3
     high = float(max(0, math.ceil(math.log10(max(known, default=1.0)) - 0.05)))
-    pixels: list[list[float | None]] = []
     height = min(ROWS, lags + 1)
     steps = [up * lags / max(height - 1, 1) for up in range(height - 1, -1, -1)]
     nearest = [_nearest(axis, steps) for axis in curve["axes"]]
-    for row in range(height):
-        pixels.append([_share(curve, column, nearest, row, low, high) for column in range(n)])
+    columns = [
+        _column(values, nearest[axis], low, high)
+        for values, axis in zip(curve["credit"], curve["axis"], strict=True)
+    ]
+    pixels = [list(row) for row in zip(*columns, strict=True)]
     x, y = Axis(0.0, float(n)), Axis(0.0, float(lags))
     image = tag(
         "image", href=png(pixels), width=SPAN, height=SPAN, preserveAspectRatio="none", class_="pixels"
@@ -75,14 +83,13 @@ def _nearest(axis: list[int], steps: list[float]) -> list[int | None]:
     return found
 
 
-def _share(
-    curve: Digest, column: int, nearest: list[list[int | None]], row: int, low: float, high: float
-) -> float | None:
-    """Where the credit stands between the ends of the colours; None where nothing was measured."""
-    near, values = nearest[curve["axis"][column]][row], curve["credit"][column]
-    if near is None or values is None or values[near] is None:
-        return None
-    return (math.log10(values[near]) - low) / (high - low) if values[near] > 0 else 0.0
+def _column(
+    values: list[float | None] | None, nearest: list[int | None], low: float, high: float
+) -> list[float | None]:
+    """Where each credit stands between the ends of the colours; None where nothing was measured."""
+    known = [None if near is None or values is None else values[near] for near in nearest]
+    logs = [None if v is None else math.log10(v) if v > 0 else low for v in known]
+    return [None if v is None else (v - low) / (high - low) for v in logs]
 
 
 def _scale(low: float, high: float) -> Markup:
@@ -201,16 +208,11 @@ def markers(re: list[float], im: list[float], extent: float, n: int) -> str:
         >>> markers([0.0], [0.0], 1.0, 1)
         'M487 487h26v26h-26z'
     """
-    size, path = SIZE, ""
-    for a, b in zip(re, im, strict=True):
-        x, y = SPAN / 2 * (1 + a / extent), SPAN / 2 * (1 - b / extent)
-        shape = MARKERS[n % 4]
-        if shape == "circle":
-            path += f"M{short(x - size)} {short(y)}a13 13 0 1 0 26 0a13 13 0 1 0 -26 0"
-        elif shape == "square":
-            path += f"M{short(x - size)} {short(y - size)}h26v26h-26z"
-        elif shape == "triangle":
-            path += f"M{short(x)} {short(y - size)}l13 26h-26z"
-        else:
-            path += f"M{short(x - size)} {short(y - size)}l26 26m0 -26l-26 26"
-    return path
+    across = [SPAN / 2 * (1 + a / extent) for a in re]
+    down = [SPAN / 2 * (1 - b / extent) for b in im]
+    corners = zip(
+        shorts(across), shorts(down), shorts(x - SIZE for x in across), shorts(y - SIZE for y in down),
+        strict=True,
+    )  # fmt: skip
+    draw = SHAPES[n % 4]
+    return "".join(draw.format(x=x, y=y, left=left, top=top) for x, y, left, top in corners)

@@ -140,11 +140,13 @@ def _sites(sites: list[dict[str, Any]], limit: float, first: int) -> Markup:
 def _controls(sites: Sequence[Row]) -> Markup:
     """What chooses a site and an update; hidden until the script is there to obey."""
     choices = [tag("option", site["name"], value=n) for n, site in enumerate(sites[:PICTURED])]
+    site = tag("select", *choices, id="choose-site")
+    chosen = tag("output", id="chosen-update", for_="choose-update")
     slider = tag("input", type="range", id="choose-update", min="0", max="0", value="0")
     return tag(
         "form",
-        tag("label", "Site ", tag("select", *choices, id="choose-site")),
-        tag("label", "Update ", slider, tag("output", id="chosen-update", for_="choose-update")),
+        tag("div", tag("label", "Site", for_="choose-site"), site),
+        tag("div", tag("label", "Update", for_="choose-update"), slider, chosen),
         tag("button", "Last update", type="button", id="last-update"),
         id="controls",
         hidden=True,

@@ -32,12 +32,16 @@ class Axis:
 
     def at(self, value: Value) -> float | None:
         """Where a value stands between 0 and 1,000; None where it has no place."""
-        if value is None or (self.log and value <= 0):
-            return None
-        low, high, here = self.low, self.high, float(value)
-        if self.log:
-            low, high, here = math.log10(low), math.log10(high), math.log10(here)
-        return SPAN * (here - low) / (high - low)
+        return self.all([value])[0]
+
+    def all(self, values: Iterable[Value]) -> list[float | None]:
+        """Where each of the values stands."""
+        if not self.log:
+            scale = SPAN / (self.high - self.low)
+            return [None if v is None else scale * (v - self.low) for v in values]
+        low, high = math.log10(self.low), math.log10(self.high)
+        scale = SPAN / (high - low)
+        return [None if v is None or v <= 0 else scale * (math.log10(v) - low) for v in values]
 
     def ticks(self, n: int) -> list[float]:
         """About `n` round numbers between the ends."""
@@ -88,8 +92,17 @@ def around(values: Iterable[Value], *, log: bool = False, least: float = 0.0) ->
 
 def short(place: float) -> str:
     """A coordinate with one digit behind the point, kept within reach of the picture."""
-    place = math.floor(min(max(place, -9000.0), 9000.0) * 10 + 0.5) / 10
-    return f"{place:g}"
+    return shorts([place])[0]
+
+
+def shorts(places: Iterable[float]) -> list[str]:
+    """Coordinates with one digit behind the point.
+
+    Example:
+        >>> shorts([0.0, 12.345, 1e9])
+        ['0', '12.3', '9000']
+    """
+    return [f"{math.floor(min(max(p, -9000.0), 9000.0) * 10 + 0.5) / 10:g}" for p in places]
 
 
 def line(points: Pairs, x: Axis, y: Axis) -> str:
@@ -99,13 +112,15 @@ def line(points: Pairs, x: Axis, y: Axis) -> str:
         >>> line([[0, 1.0], [1, None], [2, 0.0], [4, 1.0]], Axis(0.0, 4.0), Axis(0.0, 1.0))
         'M0 0M500 1000L1000 0'
     """
+    across, up = x.all(point[0] for point in points), y.all(point[1] for point in points)
+    here = shorts(0.0 if place is None else place for place in across)
+    down = shorts(0.0 if place is None else SPAN - place for place in up)
     path, pen = "", "M"
-    for point in points:
-        across, up = x.at(point[0]), y.at(point[1])
-        if across is None or up is None:
+    for n in range(len(points)):
+        if across[n] is None or up[n] is None:
             pen = "M"
             continue
-        path += f"{pen}{short(across)} {short(SPAN - up)}"
+        path += f"{pen}{here[n]} {down[n]}"
         pen = "L"
     return path
 
@@ -128,12 +143,18 @@ def dots(points: Pairs, x: Axis, y: Axis) -> str:
 
 def band(points: Sequence[Sequence[Value]], x: Axis, y: Axis) -> str:
     """The area between the second and the last column of `[[x, low, ..., high], ...]`."""
+    places = zip(
+        x.all(point[0] for point in points),
+        y.all(point[1] for point in points),
+        y.all(point[-1] for point in points),
+        strict=True,
+    )
     path, upper, lower = "", [], []
-    for point in [*points, [None, None, None]]:
-        across, low, high = x.at(point[0]), y.at(point[1]), y.at(point[-1])
+    for across, low, high in [*places, (None, None, None)]:
         if across is not None and low is not None and high is not None:
-            upper.append(f"{short(across)} {short(SPAN - high)}")
-            lower.append(f"{short(across)} {short(SPAN - low)}")
+            here, top, bottom = shorts((across, SPAN - high, SPAN - low))
+            upper.append(f"{here} {top}")
+            lower.append(f"{here} {bottom}")
         elif upper:
             path += "M" + "L".join([*upper, *reversed(lower)]) + "Z"
             upper, lower = [], []
@@ -158,11 +179,10 @@ def stacked(columns: Sequence[Pairs], x: Axis, y: Axis) -> list[str]:
                 continue
             side = ups if point[1] >= 0 else downs
             start, side[n] = side[n], side[n] + float(point[1])
-            low, high = y.at(start), y.at(side[n])
-            here, there = x.at(left), x.at(right)
-            assert low is not None and high is not None and here is not None and there is not None
-            base = short(SPAN - low)
-            path += f"M{short(here)} {base}V{short(SPAN - high)}H{short(there)}V{base}Z"
+            corners = [*x.all((left, right)), *y.all((start, side[n]))]
+            here, there, low, high = (each for each in corners if each is not None)
+            first, last, base, top = shorts((here, there, SPAN - low, SPAN - high))
+            path += f"M{first} {base}V{top}H{last}V{base}Z"
         paths.append(path)
     return paths
 

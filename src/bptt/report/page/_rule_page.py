@@ -15,20 +15,20 @@ def rule_page(page: Page) -> Markup:
         >>> text = "VG101 it: so\\n\\n## What it does\\n\\nSays `no`."
         >>> page = Page("VG101", "it", "so", text, {"share": 0.5}, "vg101_it")
         >>> rule_page(page)[23:82]
-        '<h5>What it does</h5><p>Says <code>no</code>.</p><h5>Settin'
+        '<h4>What it does</h4><p>Says <code>no</code>.</p><h4>Settin'
     """
     blocks = re.split(r"\n\s*\n", page.text)[1:]
     parts: list[Markup] = [_block(block) for block in blocks if block.strip()]
     if page.options:
         told = ", ".join(f"{key} = {value:g}" for key, value in page.options.items())
         where = f"[tool.bptt.options.{page.code}]"
-        parts += [tag("h5", "Settings"), tag("p", tag("code", where), ": ", tag("code", told))]
+        parts += [tag("h4", "Settings"), tag("p", tag("code", where), ": ", tag("code", told))]
     return tag("div", *parts, class_="rule-page")
 
 
 def _block(block: str) -> Markup:
     if block.startswith("## "):
-        return tag("h5", block[3:].strip())
+        return tag("h4", block[3:].strip())
     return tag("p", *inline(" ".join(line.strip() for line in block.splitlines())))
 
 

@@ -42,6 +42,7 @@ def loss(rows: Rows, x: Axis) -> Markup | None:
         legend=legend,
         table=(("update", "least", "mean", "largest"), points),
         wide=True,
+        level=3,
     )
 
 
@@ -77,6 +78,7 @@ def norms(rows: Rows, x: Axis) -> Markup | None:
         legend=legend,
         table=(("update", "least", "mean", "largest", "clipped at"), [[*p, clip_of.get(p[0])] for p in points]),
         wide=True,
+        level=3,
     )  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def lanes(findings: Rows, repairs: Rows, x: Axis) -> Markup | None:
     ruler = tag("svg", axis, class_="ruler", aria_hidden="true", data_x=str(x), data_y="0 1 linear")
     return tag(
         "figure",
-        tag("figcaption", tag("h4", "Findings on the time line")),
+        tag("figcaption", tag("h3", "Findings on the time line", class_="title")),
         tag("div", tag("ol", *told, class_="lanes"), ruler, class_="frame lanes-frame"),
         tag("p", f"{left} more are listed above.", class_="says") if left else None,
         class_="card wide",

@@ -34,7 +34,7 @@ class Chart {
     this.together = [this]; // charts that zoom with this one
     this.readout = html("p", "", { class: "readout", role: "status" });
     this.cursor = null; this.place = 0;
-    const title = figure.querySelector("h4").textContent;
+    const title = figure.querySelector(".title").textContent;
     this.frame.tabIndex = 0;
     this.frame.setAttribute("role", "group");
     this.frame.setAttribute("aria-label", `${title}: arrow keys read numbers, plus and minus zoom, 0 shows all`);
@@ -77,7 +77,7 @@ class Chart {
       line.append(...row.map((cell) => html("td", cell)));
       return line;
     }));
-    details.querySelector(".quiet").textContent = ` of ${this.figure.querySelector("h4").textContent}`;
+    details.querySelector(".quiet").textContent = ` of ${this.figure.querySelector(".title").textContent}`;
   }
   when(update) {
     const told = this.figure.querySelector(".when");

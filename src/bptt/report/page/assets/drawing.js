@@ -21,8 +21,9 @@ const axis = (text) => {
 };
 const at = (a, value) => {
   if (value === null || value === undefined || (a.log && value <= 0)) return null;
-  const f = a.log ? Math.log10 : (v) => v;
-  return (SPAN * (f(value) - f(a.low))) / (f(a.high) - f(a.low));
+  if (!a.log) return (SPAN / (a.high - a.low)) * (value - a.low);
+  const low = Math.log10(a.low);
+  return (SPAN / (Math.log10(a.high) - low)) * (Math.log10(value) - low);
 };
 const short = (place) => String(Math.floor(Math.min(Math.max(place, -9000), 9000) * 10 + 0.5) / 10);
 const line = (points, x, y) => {
