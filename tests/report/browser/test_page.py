@@ -2,7 +2,6 @@
 
 import io
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -219,20 +218,27 @@ def test_what_gets_in_all_the_same_neither_runs_nor_loads(browser: Browser, repo
     assert sum("Content Security Policy" in each for each in said) >= 4
 
 
+def processor(page: Page) -> float:
+    """Seconds of processor that a page's own process has taken, all its threads together, since it began."""
+    asked = page.context.new_cdp_session(page)
+    asked.send("Performance.enable")
+    told = asked.send("Performance.getMetrics")["metrics"]
+    return next(each["value"] for each in told if each["name"] == "ProcessTime")
+
+
 def test_a_long_run_of_many_sites_opens_in_two_seconds(opened: Opened) -> None:
+    """Nothing is waited for but the processor, whose seconds do not depend on what else a machine does."""
     run = a_run(sites=24, updates=100_000, probes=66, rows=1200, hidden=64)
     text = rendered(run)
     assert len(text) < 6_000_000
-    took, page = [], None
-    for _ in range(3):  # the best of three: other tests run beside this one
-        began = time.perf_counter()
-        page = opened(text)
-        assert page.locator("section.site:visible figure").count() == 7
-        took.append(time.perf_counter() - began)
-        if took[-1] < SECONDS:
-            break
-    assert min(took) < SECONDS
-    assert page is not None
+    page = opened(text)
+    assert page.locator("section.site:visible figure").count() == 7
+    took = processor(page)
+    assert took < SECONDS
+    page.evaluate(
+        "() => { const began = performance.now(); while (performance.now() - began < 500); }"
+    )
+    assert processor(page) > took + 0.05, "the clock runs"
     about = page.locator("#about").inner_text()
     assert "Of up to 66 probes a site, the map and the credit curve show 64" in about
     assert "up to 249 neighbouring updates are one point" in about
