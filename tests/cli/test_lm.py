@@ -34,7 +34,10 @@ def test_as_on_a_shell(python: Run, tmp_path: Path) -> None:
     assert lines[0].endswith("2 streams in chunks of 16")
     assert lines[1].startswith("update 3 · ")
     assert lines[2].startswith("3 updates; the best model has ")
+    assert lines[3] == f"How far its gradients reached: {tmp_path / 'run' / 'report.html'}"
     assert (tmp_path / "run" / "model.safetensors").exists()
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "A gradient in layers.0.l0 reaches" in page
 
 
 def test_eval(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

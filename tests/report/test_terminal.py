@@ -74,6 +74,15 @@ def test_ascii_where_nothing_else_can_be_written() -> None:
     assert text.isascii()
 
 
+def test_the_page_to_look_at_is_the_last_line() -> None:
+    file = io.StringIO()
+    show(RUN, Tally(), console(file), "runs/a", "runs/a/re\x1bport.html")
+    assert file.getvalue().splitlines()[-2:] == [
+        "Results: runs/a",
+        "To look at: runs/a/re?port.html",
+    ]
+
+
 def test_unknown_numbers_are_left_out() -> None:
     nothing = dict.fromkeys(["horizon", "rate", "unreached", "credit"])
     text = page({"rnn.l0": site(**nothing)})

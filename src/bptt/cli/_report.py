@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from bptt.cli import _page
 from bptt.doctor import RunFolder, RunFolderError, read_run
 from bptt.report import console, show
 from bptt.report.page import write_page
@@ -18,7 +19,7 @@ def report(folder: Path) -> None:
         raise SystemExit(2) from None
     if run.get("state") == "running" and not RunFolder.in_use(folder):
         run["state"] = "killed"  # it could not write its end
-    show(run, tally, console(sys.stdout), str(folder))
+    show(run, tally, console(sys.stdout), str(folder), _page.where(folder))
 
 
 def _write(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt._errors import BpttError
+from bptt.cli import _page
 from bptt.cli._awaken import when_imported
 from bptt.cli._live import Live
 from bptt.cli._script import exit_code
@@ -153,13 +154,7 @@ class Session:
         """`report.html` beside the numbers it is made from."""
         if self.log.folder is None or self.log.trouble is not None:
             return  # what could not be written can hardly be read again, and one sentence is enough
-        try:
-            from bptt.report.page import write_page
-
-            write_page(self.log.folder.path)
-        except Exception as error:
-            # The numbers are there: `bptt report DIR` makes the page another time.
-            self._pageless = f"report.html could not be written ({type(error).__name__}: {error})"
+        self._pageless = _page.write(self.log.folder.path)
 
     def _show(self) -> None:
         from bptt.report import clean, console, show
@@ -167,8 +162,8 @@ class Session:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         out, run = console(self._stderr), self.log.run
-        folder = self.log.folder
-        show(run, self.log.tally, out, None if folder is None else shortest(folder.path))
+        folder = None if self.log.folder is None else shortest(self.log.folder.path)
+        show(run, self.log.tally, out, folder, folder and _page.where(folder))
         fault = None
         if self._fault is not None:
             last = self._fault.strip().splitlines()[-1]

@@ -1,13 +1,17 @@
-"""`bptt train`: a language model on text, from the first time or from where it was stopped."""
+"""`bptt train`: a language model on text, from the first time or from where it was stopped; and the run's page."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bptt._errors import BpttError
+from bptt.cli import _page
 from bptt.cli._live import Live
 from bptt.doctor import default_folder
+
+if TYPE_CHECKING:
+    from bptt.doctor import Monitor
 
 UNUSABLE = 2
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
@@ -28,6 +32,8 @@ def train(files: list[Path], out: Path | None, resume: Path | None, told: dict[s
         f"{result.updates:,} updates; the best model has {result.bits:.4f} bits per character on the text held out · "
         f"{result.folder}"
     )
+    if (page := _page.where(result.folder)) is not None:
+        print(f"How far its gradients reached: {page}")
 
 
 def _trained(files: list[Path], out: Path | None, resume: Path | None, told: dict[str, Any]) -> Any:
@@ -56,14 +62,24 @@ def _shown(config: Any, folder: Path, name: str, *, resume: bool = False) -> Any
     first = os.environ.get("RANK", "0") == "0"
     live = Live(f"train {name}", sys.stderr)
     panel = first and config.budget >= 0 and live.possible
+    watched = False
+
+    def begun(monitor: "Monitor", before: int, goal: int) -> None:
+        nonlocal watched
+        watched = True
+        if panel:
+            live.watch(monitor, before, goal)
+
     if panel:
         live.begin()
     try:
         bar = sys.stderr.isatty() and not panel
-        begun = live.watch if panel else None
         return run(config, folder, resume=resume, say=_say, bar=bar, begun=begun)
     finally:
         live.close()
+        # Also of a run that was stopped or that failed; not of a folder that another run holds, or that was not begun.
+        if watched and (trouble := _page.write(folder)) is not None:
+            print(f"bptt: {trouble}", file=sys.stderr)
 
 
 LATER = ("updates", "minutes", "validate_every", "save_every", "patience", "budget")

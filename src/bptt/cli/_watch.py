@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from bptt.cli import _page
 from bptt.cli._pipe import reader_may_leave
 from bptt.doctor import Run, RunFolder, RunFolderError, open_run
 from bptt.report import Glance, Pace, can_encode, clean, console, glance_of, line, show, view
@@ -54,7 +55,7 @@ def _watch(folder: Path, out: Console, *, once: bool, wait: float) -> None:
         return
     if glance.state == "running":
         run, glance = _on_screen(seen, out) if out.is_terminal else _in_lines(seen, out)
-    show({**run.run, "state": glance.state}, run.tally(), out, str(folder))
+    show({**run.run, "state": glance.state}, run.tally(), out, str(folder), _page.where(folder))
     for sentence in run.damage:
         out.print(clean(f"damaged: {sentence}"), soft_wrap=True)
     if glance.state == "killed":

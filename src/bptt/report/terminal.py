@@ -40,14 +40,17 @@ def console(file: Any) -> Console:
     return Console(file=file, highlight=False, markup=False, emoji=False)
 
 
-def show(run: Digest, tally: Tally, out: Console, folder: str | None = None) -> None:
+def show(
+    run: Digest, tally: Tally, out: Console, folder: str | None = None, page: str | None = None
+) -> None:
     """Print the page of a run.
 
     Args:
         run: what `run.json` holds.
         tally: the folded records of `flow.jsonl`.
         out: where to print.
-        folder: where the results lie, for the last line.
+        folder: where the results lie, said at the end.
+        page: where `report.html` is, if it is there, for the last line.
 
     Example:
         >>> import sys
@@ -77,6 +80,7 @@ def show(run: Digest, tally: Tally, out: Console, folder: str | None = None) -> 
         lines += [f"  {named(note['subject'])}: {clean(note['reason'])}" for note in tally.notes]
     if folder is not None:
         lines += ["", f"Results: {clean(folder, 4096)}"]
+        lines += [f"To look at: {clean(page, 4096)}"] if page is not None else []
     for line in lines:
         text = Text(line) if isinstance(line, str) else line
         if ascii_only:
