@@ -67,6 +67,7 @@ def main() -> None:
             file = ROOT / block["file"]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"$ {block['command']}\n{run(block['command'])}", encoding="utf-8")
+        text = README.read_text(encoding="utf-8")  # it may have been edited meanwhile
     current = rendered(text)
     if args.check and current != text:
         sys.exit("README.md and its screens differ; `python tools/readme.py` writes them anew")
