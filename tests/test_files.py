@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -143,6 +144,15 @@ def test_lines_that_are_lost_or_doubled_are_named(
     assert [record["update"] for record in found.records] == left
     assert len(found.damage) == len(damage)
     assert all(said.startswith(meant) for said, meant in zip(found.damage, damage, strict=True))
+
+
+@pytest.mark.parametrize("body", [b'{"a":"\xff"', b'{"a":' + b"[" * 20_000, b"{nothing"])
+def test_a_line_that_is_no_json_under_a_checksum_that_fits_it(body: bytes) -> None:
+    """Found by fuzzing: only another program makes one, and reading it raised what its decoder did."""
+    inside = body + b',"after":"00000000"'
+    line = inside + f',"crc32":"{zlib.crc32(inside):08x}"}}\n'.encode()
+    assert unlink(line).damage == ["line 1 is damaged and left out"]
+    assert unlink(line).records == []
 
 
 def test_every_damaged_byte_of_a_line_is_noticed() -> None:

@@ -56,7 +56,8 @@ def unlink(data: bytes) -> Lines:
             break  # behind the last line's end
         match = _LINE.fullmatch(row)
         whole = match is not None and f"{zlib.crc32(match[1]):08x}".encode() == match[3]
-        if match is None or not whole or n == len(rows):  # a line without an end was cut short
+        record = _record(row) if whole else None
+        if match is None or record is None or n == len(rows):  # a line without an end was cut short
             cut = n == len(rows)
             found.damage.append(f"line {n} is {'cut short' if cut else 'damaged'} and left out")
             lost = True
@@ -67,9 +68,16 @@ def unlink(data: bytes) -> Lines:
             continue
         if after != before and not lost:
             found.damage.append(f"lines are missing before line {n}")
-        record = json.loads(row)
         del record["after"], record["crc32"]
         found.records.append(record)
         found.crcs.append(crc)
         before, lost = crc, False
     return found
+
+
+def _record(row: bytes) -> dict[str, Any] | None:
+    """The record of a line whose checksum fits; None where it is no JSON for all that: another program made it."""
+    try:
+        return json.loads(row)
+    except (ValueError, RecursionError):
+        return None

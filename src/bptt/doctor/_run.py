@@ -13,6 +13,7 @@ from typing import Any
 
 from bptt._errors import BpttError
 from bptt._files import DamagedFileError, unlink, unseal
+from bptt.doctor import _shapes
 from bptt.doctor._tally import Record, Tally
 
 FORMAT = 2
@@ -117,6 +118,10 @@ def _read_run_json(path: Path) -> dict[str, Any]:
         raise RunFolderError(f"{path / RUN} cannot be used: {error}") from None
     if run.get("program") != "bptt":
         raise RunFolderError(f"{path} is not a run folder of bptt: {RUN} is of another program")
+    if (field := _shapes.misshapen(run)) is not None:
+        raise RunFolderError(
+            f"{path / RUN} cannot be used: it is damaged: its {field!r} is of another type than bptt writes"
+        )
     return run
 
 
@@ -125,16 +130,16 @@ def _read_all(path: Path, run: dict[str, Any]) -> Run:
     checked = "version" not in run
     ends: Mapping[str, Any] = run.get("ends") or {}
     for name, into, fits in (
-        (FLOW, found.records, _is_record),
-        (SPECTRA, found.spectra, _has_sites),
-        (UPDATES, found.updates, _is_update),
+        (FLOW, found.records, _shapes.PROBE),
+        (SPECTRA, found.spectra, _shapes.SPECTRA),
+        (UPDATES, found.updates, _shapes.UPDATE),
     ):
         read = _linked if checked else _plain
         into += read(path / name, ends.get(name), fits, found.damage)
     document = _findings(path / FINDINGS, run, found.damage)
     found.findings[:] = document.get("findings", [])
     notes = document.get("notes") if document else found.tally().notes
-    told = [note for each in found.spectra for note in each.get("notes", ())]
+    told = [note for each in found.spectra for note in each.get("notes") or ()]
     found.notes[:] = [*(notes or []), *told]
     return found
 
@@ -185,34 +190,6 @@ def _shaped(name: str, found: list[Any], fits: Fits, damage: list[str]) -> list[
     return good
 
 
-def _has_sites(record: Any) -> bool:
-    sites = record.get("sites") if isinstance(record, dict) else None
-    return isinstance(sites, dict) and all(isinstance(each, dict) for each in sites.values())
-
-
-def _is_record(record: Any) -> bool:
-    return _has_sites(record) and _are_notes(record.get("notes") or [])
-
-
-def _is_update(record: Any) -> bool:
-    return isinstance(record, dict) and isinstance(record.get("update"), int)
-
-
-def _are_findings(listed: Any) -> bool:
-    return isinstance(listed, list) and all(
-        isinstance(each, dict) and isinstance(each.get("code"), str) for each in listed
-    )
-
-
-def _are_notes(notes: Any) -> bool:
-    return isinstance(notes, list) and all(
-        isinstance(note, dict)
-        and isinstance(note.get("subject"), str)
-        and isinstance(note.get("reason"), str)
-        for note in notes
-    )
-
-
 def _findings(path: Path, run: dict[str, Any], damage: list[str]) -> dict[str, Any]:
     """`findings.json`, which a run that was killed early may not have written; {} where it is damaged."""
     data = _bytes(path, damage, needed=run.get("state") not in ("new", "running"))
@@ -224,7 +201,8 @@ def _findings(path: Path, run: dict[str, Any], damage: list[str]) -> dict[str, A
         damage.append(f"{path.name}: {error}; its findings are left out")
         return {}
     listed = content.get("findings")
-    if not _are_findings(listed) or not _are_notes(content.get("notes", [])):
+    fits = isinstance(listed, list) and all(map(_shapes.FINDING, listed))
+    if not fits or not _shapes.NOTES(content.get("notes")):
         damage.append(f"{path.name}: it is damaged: its findings are not a list of findings")
         return {}
     return content

@@ -3,6 +3,7 @@
 The pictures, the tables and the page's own script all read this one digest, so that they cannot differ.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -156,7 +157,7 @@ def _gates(gates: Record, limit: int) -> Digest:
         points = [
             (re, im) for re, im in zip(*columns, strict=True) if re is not None and im is not None
         ]
-        points.sort(key=lambda point: (-(point[0] ** 2 + point[1] ** 2), point))
+        points.sort(key=lambda point: (-math.hypot(*point), point))
         points = [points[n] for n in keep(len(points), limit)]
         told[clean(gate, 8)] = {
             "radius": rounded(each.get("radius")),
