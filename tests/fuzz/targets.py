@@ -1,0 +1,13 @@
+"""The targets by name: each is given a folder of its own and gives back what is done with one input."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fuzz import folders
+
+TARGETS: dict[str, Callable[[Path], Callable[[bytes], None]]] = {
+    "folders": folders.reader,
+    "pages": folders.pages,
+}
+BLIND = frozenset({"layers"})
+"""Targets whose branches a coverage of Python's lines does not see."""
