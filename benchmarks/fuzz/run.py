@@ -31,6 +31,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 LONGEST = 1.0
 """Seconds of processor time that a case may take."""
 LENGTHS = (4, 8, 16, 40, 100)
+OFTEN = 20_000
+"""Cases after which the row is written."""
 COVERED = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
 Case = Callable[[bytes], None]
 
@@ -81,11 +83,13 @@ class Counted:
         }
 
 
-def plain(counted: Counted, cases: int, seed: int) -> None:
-    """Random bytes from a seed."""
+def plain(counted: Counted, cases: int, seed: int, told: Callable[[], None]) -> None:
+    """Random bytes from a seed; what came of it is told now and then, so that a long run may be stopped."""
     draw = random.Random(seed)
-    for _ in range(cases):
+    for n in range(1, cases + 1):
         counted(draw.randbytes(draw.choice(LENGTHS)))
+        if n % OFTEN == 0 or n == cases:
+            told()
 
 
 def guided(name: str, counted: Counted, cases: int, seed: int, into: Path) -> None:
@@ -97,8 +101,9 @@ def guided(name: str, counted: Counted, cases: int, seed: int, into: Path) -> No
 
     def case(data: bytes) -> None:
         counted(data)
-        if counted.cases >= cases:
+        if counted.cases % OFTEN == 0 or counted.cases >= cases:
             into.write_text(json.dumps(counted.row(time.monotonic() - began)), encoding="utf-8")
+        if counted.cases >= cases:
             sys.stderr.flush()
             os._exit(0)
 
@@ -142,7 +147,11 @@ def fuzz(name: str, cases: int, seed: int, *, by_coverage: bool) -> dict[str, An
         with scratch() as folder:
             counted = Counted(importlib.import_module("fuzz.targets").TARGETS[name](Path(folder)))
             began = time.monotonic()
-            plain(counted, cases, seed)
+
+            def tell() -> None:
+                write(told | counted.row(time.monotonic() - began))
+
+            plain(counted, cases, seed, tell)
             return told | counted.row(time.monotonic() - began)
     with scratch() as folder:
         into = Path(folder) / "row.json"
@@ -170,6 +179,15 @@ def fuzz(name: str, cases: int, seed: int, *, by_coverage: bool) -> dict[str, An
         return told | json.loads(into.read_text(encoding="utf-8")) | edges
 
 
+def write(row: dict[str, Any]) -> None:
+    """The row among those of results/fuzz.json, in the place of the one before it."""
+    report = importlib.import_module("_report")
+    known = report.RESULTS / "fuzz.json"
+    rows = json.loads(known.read_text(encoding="utf-8"))["rows"] if known.exists() else []
+    same = [row[key] for key in ("target", "by")]
+    report.write("fuzz", [*(each for each in rows if [each["target"], each["by"]] != same), row])
+
+
 def has_atheris() -> bool:
     """Whether it is installed."""
     return importlib.util.find_spec("atheris") is not None
@@ -186,7 +204,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.into is not None:
         inside(options.targets[0], options.cases, options.seed, options.into)
-    report, found = importlib.import_module("_report"), 0
+    found = 0
     blind = importlib.import_module("fuzz.targets").BLIND
     for name in options.targets:
         by_coverage = has_atheris() and not options.plain and name not in blind
@@ -197,9 +215,7 @@ def main() -> int:
             len(row["findings"]),
             "findings",
         )
-        known = report.RESULTS / "fuzz.json"
-        rows = json.loads(known.read_text(encoding="utf-8"))["rows"] if known.exists() else []
-        report.write("fuzz", [*(each for each in rows if each["target"] != name), row])
+        write(row)
     return int(found > 0)
 
 

@@ -26,7 +26,7 @@ Content = dict[str, bytes]
 
 def written(path: Path, *, finished: bool) -> Content:
     """The files of a run that ended or was killed, small, with one of everything that a folder can hold."""
-    made = a_run(sites=2, updates=9, probes=3, rows=3, hidden=4)
+    made = a_run(sites=2, updates=9, probes=2, rows=3, hidden=4)
     log = Logbook(RunFolder(path), script="train.py", argv=["--lr", "0.1"])
     log.begin()
     log.tally.verdict = [each | {"consequences": made.findings} for each in made.findings]
@@ -46,10 +46,10 @@ def written(path: Path, *, finished: bool) -> Content:
 
 
 def _short(value: Any) -> Any:
-    """With three points of every curve."""
+    """With two points of every curve."""
     if isinstance(value, dict):
         return {key: _short(each) for key, each in value.items()}
-    return value[:3] if isinstance(value, list) else value
+    return value[:2] if isinstance(value, list) else value
 
 
 def older(content: Content) -> Content:

@@ -30,7 +30,7 @@ def test_two_thousand_run_folders_are_refused_or_read(memory: Path) -> None:
 
 
 def test_whatever_is_read_is_shown(memory: Path) -> None:
-    run(folders.pages(memory), 150)
+    run(folders.pages(memory), 60)
 
 
 # Inputs that failed once, as benchmarks/fuzz/run.py printed them; each was mended where it was found.

@@ -23,14 +23,15 @@ def number(value: Any) -> bool:
         >>> [number(each) for each in (0.5, None, True, "1", 10**400, float("nan"))]
         [True, True, False, False, False, False]
     """
-    return math.isfinite(value) if isinstance(value, float) else whole(value)
+    # JSON's own types and no others: a bool is no number. This is asked of every point of every curve.
+    if type(value) is float:
+        return -math.inf < value < math.inf
+    return whole(value)
 
 
 def whole(value: Any) -> bool:
     """A whole number, or None."""
-    return value is None or (
-        isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
-    )
+    return value is None or (type(value) is int and -LARGEST <= value <= LARGEST)
 
 
 def logarithm(value: Any) -> bool:
@@ -93,22 +94,28 @@ def record(must: Mapping[str, Shape] | None = None, **may: Shape) -> Shape:
     return fits
 
 
-def pair(of: Shape) -> Shape:
-    """A place, which is a number, and what is there."""
-    return lambda value: (
-        isinstance(value, list)
-        and len(value) == 2
-        and value[0] is not None
-        and number(value[0])
-        and of(value[1])
-    )
+def curve(of: Shape) -> Shape:
+    """A list of places, which are numbers, each with what is there; or None."""
+
+    def fits(value: Any) -> bool:
+        if type(value) is not list:
+            return value is None
+        for point in value:
+            if type(point) is not list or len(point) != 2:
+                return False
+            place, there = point
+            if place is None or not number(place) or not of(there):
+                return False
+        return True
+
+    return fits
 
 
 def _finding(value: Any) -> bool:
     return FINDING(value)
 
 
-CURVE, LOGARITHMS = listed(pair(number)), listed(pair(logarithm))
+CURVE, LOGARITHMS = curve(number), curve(logarithm)
 NOTES = listed(record({"subject": words, "reason": words}))
 GATE_ENDS = or_none(record(open=number, shut=number))
 SITE = record(
