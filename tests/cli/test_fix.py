@@ -22,8 +22,8 @@ def test_a_script_is_repaired_and_everything_is_said(tmp_path: Path) -> None:
     script = SCRIPTS / "op503" / "never_cleared.py"
     done = bptt("run", "--fix", "--out", tmp_path / "run", script)
     assert done.returncode == 0, done.stderr
-    assert "bptt --fix: OP503 at update 3: clear_gradients() applied" in done.stderr
-    assert "repaired OP503 · clear_gradients() at update 3" in done.stderr
+    assert "bptt --fix: OP503 at update 2: clear_gradients() applied" in done.stderr
+    assert "repaired OP503 · clear_gradients() at update 2" in done.stderr
     assert "to keep it: optimizer.zero_grad()" in done.stderr
     (repair,) = json.loads((tmp_path / "run" / "run.json").read_text())["repairs"]
     assert (repair["remedy"], repair["outcome"]) == ("clear_gradients", "kept")

@@ -53,6 +53,7 @@ def to_lstm(
     Example:
         >>> import bptt, torch
         >>> from bptt.remedies import to_lstm
+        >>> _ = torch.manual_seed(0)
         >>> model, x = nn.RNN(2, 16), torch.randn(100, 4, 2)
         >>> change = to_lstm(model)
         >>> y, h = model(x)
