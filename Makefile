@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo test browser check sanitize format bench screen clean
+.PHONY: demo test browser check docs sanitize format bench screen clean
 
 # The main job on real text: a plain torch.nn character model, unchanged, under the monitor.
 demo: $(STAMP)
@@ -28,6 +28,10 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/python tools/readme.py --check
 	$(BIN)/python tools/speed.py --check
+
+# The documentation site, in build/site; a warning is an error. Half a minute, and no network.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/mkdocs build --quiet
 
 # The native core's own test, for memory errors and undefined behaviour, then for races: some minutes.
 sanitize: $(STAMP)
