@@ -5,6 +5,36 @@ from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, ViewportSize
 
+# Boxes of what is read: text that touches other text, or that reaches beyond what holds it, cannot be.
+CROWDED = """() => {
+  const found = [], boxes = [], wide = document.documentElement.clientWidth;
+  const seen = (each) => each.checkVisibility({ visibilityProperty: true }) && each.textContent.trim() !== "";
+  const read = "h1,h2,h3,h4,p,li,td,th,dt,dd,label,button,summary,output,text";
+  for (const each of document.querySelectorAll(read)) {
+    if (!seen(each) || each.querySelector("p,li,td,th")) continue;
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    const box = (each.localName === "text" ? each : range).getBoundingClientRect();
+    if (box.width) boxes.push([each, box]);
+  }
+  const say = ([each, box]) =>
+    `${each.localName} "${each.textContent.slice(0, 40)}" ${Math.round(box.left)}..${Math.round(box.right)}`;
+  boxes.forEach((a, n) => {
+    if (!a[0].closest(".scroll") && (a[1].left < -0.5 || a[1].right > wide + 0.5)) found.push(`out: ${say(a)}`);
+    for (const b of boxes.slice(n + 1)) {
+      if (a[0].contains(b[0]) || b[0].contains(a[0])) continue;
+      if (a[0].closest("#controls") || b[0].closest("#controls")) continue;  // it stays on top while others scroll
+      const across = Math.min(a[1].right, b[1].right) - Math.max(a[1].left, b[1].left);
+      const down = Math.min(a[1].bottom, b[1].bottom) - Math.max(a[1].top, b[1].top);
+      if (across > 1 && down > 3) found.push(`over: ${say(a)} and ${say(b)}`);
+    }
+  });
+  return found;
+}"""
+# Names and classes of all elements in their order: what a name must not change.
+SKELETON = """() =>
+  [...document.querySelectorAll("body *")].map((each) => `${each.localName}.${each.getAttribute("class")}`)"""
+
 
 class Opened:
     """Opens pages, and remembers what they said and asked for."""
@@ -46,3 +76,12 @@ def choose(page: Page, n: int) -> None:
     page.locator("#choose-update").evaluate(
         "(slider, n) => { slider.value = n; slider.dispatchEvent(new Event('input')); }", n
     )
+
+
+def fits(page: Page) -> None:
+    """Nothing is cut off, nothing lies on something else, and the page scrolls one way only."""
+    wide = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert wide[0] <= wide[1]
+    assert page.evaluate(CROWDED) == []

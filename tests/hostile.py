@@ -13,3 +13,15 @@ HOSTILE = {
     "stacked": "e" + "\u0301" * 10_000,
     "invisible": "a\u200b\u200d\ufeffb\u00ad",
 }
+
+# The same for HTML: what would end an element, begin one, or be read as one.
+MARKUP = {
+    "end of script": "</script><script>document.title = 'gone'</script>",
+    "comment": "<!--<script>",
+    "image": '"><img src=x onerror="alert(1)">',
+    "template": "${alert(1)}{{alert(1)}}",
+    "entity": "&lt;b&gt; &amp; &#x3c;script&#x3e;",
+    "quotes": "'\"`",
+    "end of noscript": "</noscript><h1>gone</h1>",
+    "separators": "a\u2028b\u2029c",
+}

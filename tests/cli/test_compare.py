@@ -47,6 +47,26 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {"group": "run", "row": "updates"} not in told["different"]
 
 
+def test_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [a_run(tmp_path / "before", 11), a_run(tmp_path / "after", 127)]
+    page = tmp_path / "compared.html"
+    compare(runs, as_json=False, page=page)
+    assert capsys.readouterr().out.splitlines()[-1] == f"To look at: {page}"
+    assert "Gradients reach furthest in <bdi>after</bdi>." in page.read_text(encoding="utf-8")
+    compare(runs, as_json=True, page=page)
+    assert json.loads(capsys.readouterr().out)["version"] == 1
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [a_run(tmp_path / "before", 11), a_run(tmp_path / "after", 127)]
+    with pytest.raises(SystemExit) as left:
+        compare(runs, as_json=False, page=tmp_path / "no" / "compared.html")
+    assert left.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "compared.html could not be written: No such file or directory" in err
+
+
 def test_damage_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [a_run(tmp_path / "a", 11), a_run(tmp_path / "b", 12)]
     with (runs[1] / "flow.jsonl").open("ab") as flow:

@@ -34,12 +34,15 @@ def compare(
     context: typer.Context,
     folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR…", help="The runs' folders.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with curves, too.")
+    ] = None,
 ) -> None:
     """Show runs side by side: loss, reach, findings, speed, and what is different between them."""
 
     def chosen() -> None:
         from bptt.cli._compare import compare
 
-        compare(folders, as_json=json)
+        compare(folders, as_json=json, page=html)
 
     context.obj.append(chosen)

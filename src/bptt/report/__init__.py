@@ -8,6 +8,7 @@ from bptt.report._live import LivePanel
 from bptt.report._panel import line, panel
 from bptt.report._panel_glance import Glance, Pace, Reach, glance_of
 from bptt.report._panel_view import view
+from bptt.report.page import compare_html
 from bptt.report.terminal import console, show
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Reach",
     "can_encode",
     "clean",
+    "compare_html",
     "compared",
     "console",
     "glance_of",

@@ -71,9 +71,9 @@ class Line:
 
     @property
     def best(self) -> set[int]:
-        """Which runs have the best value, if values differ and one can be better."""
+        """Which runs have the best value, if some have a worse one and one can be better."""
         known = [each.value for each in self.cells if _is_number(each.value)]
-        if not self.better or not self.differs or len(known) < 2:
+        if not self.better or len(known) < 2 or self._same(min(known), max(known)):
             return set()
         best = min(known) if self.better == "low" else max(known)
         return {n for n, each in enumerate(self.cells) if self._same(each.value, best)}

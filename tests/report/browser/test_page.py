@@ -12,51 +12,12 @@ from playwright.sync_api import Browser, Page
 
 from bptt.doctor import Run
 from bptt.report.page import page as rendered
-from browsing import Opened, figure
-from hostile import HOSTILE
+from browsing import SKELETON, Opened, figure, fits
+from hostile import HOSTILE, MARKUP
 from made_runs import a_run, finding, repair
 
 WIDTHS = (360, 768, 1280)
 SECONDS = 2.0
-
-# Boxes of what is read: text that touches other text, or that reaches beyond what holds it, cannot be.
-CROWDED = """() => {
-  const found = [], boxes = [], wide = document.documentElement.clientWidth;
-  const seen = (each) => each.checkVisibility({ visibilityProperty: true }) && each.textContent.trim() !== "";
-  const read = "h1,h2,h3,h4,p,li,td,th,dt,dd,label,button,summary,output,text";
-  for (const each of document.querySelectorAll(read)) {
-    if (!seen(each) || each.querySelector("p,li,td,th")) continue;
-    const range = document.createRange();
-    range.selectNodeContents(each);
-    const box = (each.localName === "text" ? each : range).getBoundingClientRect();
-    if (box.width) boxes.push([each, box]);
-  }
-  const say = ([each, box]) =>
-    `${each.localName} "${each.textContent.slice(0, 40)}" ${Math.round(box.left)}..${Math.round(box.right)}`;
-  boxes.forEach((a, n) => {
-    if (!a[0].closest(".scroll") && (a[1].left < -0.5 || a[1].right > wide + 0.5)) found.push(`out: ${say(a)}`);
-    for (const b of boxes.slice(n + 1)) {
-      if (a[0].contains(b[0]) || b[0].contains(a[0])) continue;
-      if (a[0].closest("#controls") || b[0].closest("#controls")) continue;  // it stays on top while others scroll
-      const across = Math.min(a[1].right, b[1].right) - Math.max(a[1].left, b[1].left);
-      const down = Math.min(a[1].bottom, b[1].bottom) - Math.max(a[1].top, b[1].top);
-      if (across > 1 && down > 3) found.push(`over: ${say(a)} and ${say(b)}`);
-    }
-  });
-  return found;
-}"""
-# Names and classes of all elements in their order: what a name must not change.
-SKELETON = """() =>
-  [...document.querySelectorAll("body *")].map((each) => `${each.localName}.${each.getAttribute("class")}`)"""
-
-
-def fits(page: Page) -> None:
-    """Nothing is cut off, nothing lies on something else, and the page scrolls one way only."""
-    wide = page.evaluate(
-        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-    )
-    assert wide[0] <= wide[1]
-    assert page.evaluate(CROWDED) == []
 
 
 def pixels(page: Page) -> Image.Image:
@@ -169,18 +130,6 @@ def hostile(names: list[str]) -> Run:
     repairs = [repair(each, 5, **text) for each, text in zip(names, texts, strict=True)]
     run.run.update(script=names[0], argv=names, repairs=repairs)
     return run
-
-
-MARKUP = {
-    "end of script": "</script><script>document.title = 'gone'</script>",
-    "comment": "<!--<script>",
-    "image": '"><img src=x onerror="alert(1)">',
-    "template": "${alert(1)}{{alert(1)}}",
-    "entity": "&lt;b&gt; &amp; &#x3c;script&#x3e;",
-    "quotes": "'\"`",
-    "end of noscript": "</noscript><h1>gone</h1>",
-    "separators": "a\u2028b\u2029c",
-}
 
 
 def test_hostile_names_change_nothing_on_the_page(opened: Opened) -> None:

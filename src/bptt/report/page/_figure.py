@@ -34,6 +34,8 @@ def figure(
     more: Markup | None = None,
     wide: bool = False,
     level: int = 4,
+    overlay: int | None = None,
+    place: str = "",
 ) -> Markup:
     """One figure.
 
@@ -50,6 +52,8 @@ def figure(
         more: below the drawing, such as a scale of colours.
         wide: whether it takes the whole width.
         level: of its title among the page's headings.
+        overlay: which of the overlays in the page's data the script reads for it.
+        place: what tells it from others with its title on the page, for the name of its table.
 
     Example:
         >>> figure("loss", "Loss", tag("svg"), says="", axes=("update", "loss"))[:43]
@@ -66,9 +70,10 @@ def figure(
         tag("ul", *keys, class_="legend") if keys else None,
         more,
         tag("p", says, class_="says") if says else None,
-        numbers(title, table, rows) if table else None,
+        numbers(f"{title}, {place}" if place else title, table, rows) if table else None,
         class_="card wide" if wide else "card",
         data_kind=kind,
+        data_overlay=overlay,
     )
 
 

@@ -19,6 +19,8 @@ const KINDS = {
   },
   loss: { read: () => training("loss"), x: (v) => `update ${count(v)}` },
   norms: { read: () => training("norm"), x: (v) => `update ${count(v)}` },
+  // Several runs over each other: the numbers are the picture's own.
+  overlay: { read: (s) => s, x: (v, s) => (s.x === "update" ? `update ${count(v)}` : `${count(v)} ${s.x}`) },
 };
 const training = (key) => {
   const rows = data.training.filter((row) => row[key] !== null);

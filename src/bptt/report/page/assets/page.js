@@ -8,6 +8,11 @@ const chart = (figure, site) => {
 const whole = [...document.querySelectorAll(".training figure[data-kind]")].map((each) => chart(each, null));
 for (const each of whole) each.together = whole;
 
+// Pictures of several runs: those along updates zoom as one.
+const overlays = [...document.querySelectorAll("figure[data-overlay]")].map((each) => chart(each, data.overlays[each.dataset.overlay]));
+const along = overlays.filter((each) => each.site.x === "update");
+for (const each of along) each.together = along;
+
 // Sites other than the first stand in noscript, as text, until they are wanted: the page's own markup, parsed once.
 const sections = [...document.querySelectorAll("section.site, noscript.later")];
 const unfold = (n) => {

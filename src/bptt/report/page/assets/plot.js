@@ -70,7 +70,7 @@ class Plot extends Chart {
       const value = values[this.place];
       return `${name} ${percent && value !== null ? `${number(100 * value)} %` : number(value)}`;
     });
-    this.readout.textContent = `${KINDS[this.kind].x(x)}: ${said.join(", ")}`;
+    this.readout.textContent = `${KINDS[this.kind].x(x, this.site)}: ${said.join(", ")}`;
   }
   zoom(factor) {
     if (factor === 0) return this.look(0, SPAN);
