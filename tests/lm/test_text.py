@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,20 @@ def test_rows_are_documents(tmp_path: Path) -> None:
     lines = tmp_path / "a.jsonl"
     lines.write_text("".join(json.dumps({"body": t, "n": 1}) + "\n" for t in ("one", "", "two")))
     assert read(lines, field="body") == ["one", "two"]
+
+
+def test_rows_are_read_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`datasets` asked its servers to count each file that it opened, and swallowed the error."""
+    asked: list[object] = []
+
+    def trap(*args: object, **_: object) -> None:
+        asked.append(args[0])
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", trap)
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n', encoding="utf-8")
+    assert [list(each) for each in documents([tmp_path / "a.jsonl"])] == [["one"]]
+    assert asked == []
 
 
 def test_parquet(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ lines and of parquet each row is one, read as a stream through `datasets`.
 
 import codecs
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,15 @@ def _plain(path: Path) -> Iterator[str]:
 
 def _rows(path: Path, field: str) -> Iterator[Document]:
     import datasets
+    from datasets import config
     from datasets.exceptions import DatasetsError
 
     kind, found = ROWS[path.suffix], False
     try:
-        rows: Any = datasets.load_dataset(kind, data_files=str(path), split="train", streaming=True)
+        with _uncounted(config):
+            rows: Any = datasets.load_dataset(
+                kind, data_files=str(path), split="train", streaming=True
+            )
         for row in rows:
             text = row.get(field)
             if not isinstance(text, str):
@@ -119,6 +124,17 @@ def _rows(path: Path, field: str) -> Iterator[Document]:
         ) from None
     if not found:
         raise LmError(f"{path} has no row with text in {field!r}")
+
+
+@contextmanager
+def _uncounted(config: Any) -> Iterator[None]:
+    """Keep `datasets` from telling its servers that a file was opened; it does so for files of this machine, too."""
+    before = config.HF_UPDATE_DOWNLOAD_COUNTS
+    config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    try:
+        yield
+    finally:
+        config.HF_UPDATE_DOWNLOAD_COUNTS = before
 
 
 def addresses() -> tuple[list[str], list[str], list[str]]:
