@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fuzz import folders
+from fuzz import folders, layers
 
 TARGETS: dict[str, Callable[[Path], Callable[[bytes], None]]] = {
     "folders": folders.reader,
     "pages": folders.pages,
+    "layers": layers.target,
 }
 BLIND = frozenset({"layers"})
 """Targets whose branches a coverage of Python's lines does not see."""

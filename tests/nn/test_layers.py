@@ -129,6 +129,16 @@ WRONG: list[tuple[Any, Any]] = [
 ]
 
 
+@pytest.mark.parametrize("backend", ["auto", "torch", *ENGINES])
+@pytest.mark.parametrize("shape", [(2, B, H), (3, B + 1, H), (3, B, H + 1), (3, B)])
+def test_packed_states_of_another_shape_are_refused(shape: tuple[int, ...], backend: str) -> None:
+    """Found by fuzzing: torch.nn.LSTM looks at no packed state, and reads beyond the end of a c_0 of too few layers."""
+    packed = pack_padded_sequence(torch.zeros(T, B, I), LENGTHS, enforce_sorted=False)
+    lstm = bptt.nn.LSTM(I, H, 3, backend=backend)
+    with pytest.raises(RuntimeError, match=r"Expected hidden\[1\] size \(3, 4, 7\), got"):
+        lstm(packed, (torch.zeros(3, B, H), torch.zeros(shape)))
+
+
 @pytest.mark.parametrize("kind", PAIRS)
 @pytest.mark.parametrize("wrong", range(len(WRONG)))
 @pytest.mark.parametrize("backend", ["auto", "native"] if available() else ["auto"])
