@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import rnn
 
+from bptt.flow.record._shelter import sheltered
+
 INNER: Any = vars(rnn)["_VF"]
 """What `pad_packed_sequence` calls inside: a script that imported the function earlier is met, too."""
 
@@ -56,6 +58,7 @@ class Behind:
             return
         weak = weakref.ref(self)
 
+        @sheltered
         def hook(grads: tuple[Tensor | None, ...]) -> None:
             behind, grad = weak(), grads[nr]
             if behind is not None and grad is not None:
@@ -101,9 +104,13 @@ def _told(original: Callable[..., Any]) -> Callable[..., Any]:
         data: Tensor, sizes: Tensor, batch_first: bool, value: float, total_length: int
     ) -> tuple[Tensor, Tensor]:
         padded, lengths = original(data, sizes, batch_first, value, total_length)
+        tell(padded, sizes, batch_first)
+        return padded, lengths
+
+    @sheltered
+    def tell(padded: Tensor, sizes: Tensor, batch_first: bool) -> None:
         if padded.requires_grad:
             for behind in [each for weak in _listeners if (each := weak()) is not None]:
                 behind.padded(padded, sizes, batch_first)
-        return padded, lengths
 
     return call

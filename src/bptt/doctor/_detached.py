@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bptt import flow
 from bptt.flow.by_hand._graph import PRODUCTS
+from bptt.flow.record._shelter import sheltered
 
 NODES = 1_000
 """Nodes below one tensor that are looked at; of a larger graph nothing is known."""
@@ -241,10 +242,16 @@ def _told(original: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 def _take_out(original: Callable[[Tensor], Tensor], tensor: Tensor, caller: str) -> Tensor:
     source = tensor.grad_fn if type(tensor) is Tensor and _listeners else None
     values = original(tensor)
-    if source is not None and not caller.startswith(OWN) and _plain():
+    if source is not None and not caller.startswith(OWN):
+        _tell(source, values)
+    return values
+
+
+@sheltered
+def _tell(source: Any, values: Tensor) -> None:
+    if _plain():
         for each in [each for weak in _listeners if (each := weak()) is not None]:
             each.took(source, values)
-    return values
 
 
 def _plain() -> bool:

@@ -76,7 +76,7 @@ def diagnose(
         'VG101'
     """
     Config(threshold=threshold, lag=lag, select=tuple(select), ignore=tuple(ignore))
-    names, forward = Names(model), Forward(model, lambda call: call)
+    names, forward = Names(model), Forward(model)
     value: list[Tensor] = []
 
     def watched(output: Any) -> Tensor:

@@ -2,7 +2,8 @@
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Protocol, runtime_checkable
 
@@ -76,5 +77,19 @@ class Guard:
 
     def fail(self, text: str) -> None:
         """A fault of the monitor's own: it ends the watching."""
-        self.fault = self.fault or text
-        self._failed()
+        known, self.fault = self.fault, self.fault or text
+        if known is None:
+            with suppress(Exception):  # as the first one tells, something is wrong
+                self._failed()
+
+    def catch(self, fault: Exception) -> None:
+        """The same, of a fault that was caught elsewhere."""
+        self.fail("".join(traceback.format_exception(fault)))
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """What is inside runs once, watching or not, and its faults stay there."""
+        try:
+            yield
+        except Exception as fault:
+            self.catch(fault)

@@ -23,6 +23,7 @@ from bptt.doctor._schedule import Schedule
 from bptt.doctor._thrift import STEP_SECONDS, Thrift
 from bptt.doctor._verdict import as_dict
 from bptt.flow import Flow, Recorder
+from bptt.flow.record._shelter import each_of, keep_faults, keep_no_more
 from bptt.rules import Finding
 
 
@@ -54,7 +55,7 @@ class Loop:
         self._peers: Peers | None = None
         self._case, self._log, self._recent = case, log, Recent(case.sentinel)
         self._thrift = Thrift(schedule.budget)
-        recorder.on_new_pass = guard.shield(self._new_pass)
+        recorder.on_new_pass, recorder.on_fault = guard.shield(self._new_pass), guard.catch
         case.number, case.in_trouble = lambda: bounds.current, log.in_trouble
         case.sentinel.milestones = frozenset(MILESTONES).__contains__
         case.sentinel.pass_over, case.sentinel.by_hand = self._pass_over, bounds.by_hand
@@ -64,6 +65,7 @@ class Loop:
         """Put the hooks there that stay between probes."""
         guard = self.guard
         guard.active = True
+        keep_faults(guard.catch)
         self._handles = [
             register_optimizer_step_pre_hook(guard.shield(self._before_step)),
             register_optimizer_step_post_hook(guard.shield(self._after_step)),
@@ -76,8 +78,8 @@ class Loop:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        self._case.sentinel.stop()
-        self.probes.stop()
+        keep_no_more(self.guard.catch)
+        each_of(self._case.sentinel.stop, self.probes.stop)
 
     def begin(self) -> None:
         """The first update is about to begin; it is always probed."""

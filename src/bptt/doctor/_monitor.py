@@ -8,6 +8,7 @@ from types import TracebackType
 from torch import nn
 from torch.optim import Optimizer
 
+from bptt._errors import BpttError
 from bptt.doctor._actions import Action, Registered, Said
 from bptt.doctor._boundaries import Boundaries, checked_optimizers
 from bptt.doctor._case import Case
@@ -23,6 +24,7 @@ from bptt.doctor._schedule import Schedule
 from bptt.doctor._sinks import Outlets, Sink, checked_sinks
 from bptt.doctor._tally import Tally
 from bptt.flow import Flow, Recorder
+from bptt.flow.record._shelter import each_of
 from bptt.rules import Finding, Options, chosen
 
 Models = nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module]
@@ -127,12 +129,14 @@ class Monitor:
         trace: TracebackType | None,
     ) -> None:
         state = "finished" if kind is None else "failed"
-        self.close("interrupted" if kind is KeyboardInterrupt else state)
-        if self.fault is not None:
-            last = self.fault.strip().splitlines()[-1]
+        guard = self._loop.guard
+        with guard.keeping():
+            self.close("interrupted" if kind is KeyboardInterrupt else state)
+        if guard.fault is not None:
+            last = guard.fault.strip().splitlines()[-1]
             print(
-                f"bptt: a fault of the monitor's own ended the watching after {self.updates} "
-                f"updates ({last}); the training was not affected",
+                f"bptt: a fault of the monitor's own ended the watching after "
+                f"{self._loop.bounds.updates} updates ({last}); the training was not affected",
                 file=sys.stderr,
             )
         if self.log.trouble is not None:
@@ -144,28 +148,43 @@ class Monitor:
         Raises:
             BpttError: another monitor watches the same modules, or a sink cannot be opened.
         """
-        leave_in_forked_children(self)
-        take(self)
-        self._outlets.open()
-        self.log.begin()
-        self._loop.attach()
-        self._loop.begin()
+        try:
+            leave_in_forked_children(self)
+            take(self)
+            self._outlets.open()
+        except BpttError:
+            raise
+        except Exception as fault:
+            self._loop.guard.catch(fault)
+            return
+        with self._loop.guard.keeping():
+            self.log.begin()
+            self._loop.attach()
+            self._loop.begin()
 
     def stop(self, state: str = "finished") -> None:
         """Harvest what is pending and remove every hook."""
+        guard = self._loop.guard
         if self._active or self.log.paused:
-            self.log.resume()
-            self._loop.end(state)
-            self._detach()
-        if self._outlets:
-            self._outlets.end(state, max(self.updates, 1), self.findings)
+            with guard.keeping():
+                self.log.resume()
+                self._loop.end(state)
+            with guard.keeping():
+                self._detach()
+        with guard.keeping():
+            if self._outlets:
+                self._outlets.end(state, max(self.updates, 1), self.findings)
 
     def close(self, state: str = "finished") -> None:
         """Stop, and write the last results."""
-        self.stop(state)
-        self.log.count(self.updates, self.spent)
-        self.log.end(state, fault=self.fault)
-        self.log.release()
+        guard = self._loop.guard
+        with guard.keeping():
+            self.stop(state)
+        with guard.keeping():
+            self.log.count(self.updates, self.spent)
+            self.log.end(state, fault=self.fault)
+        with guard.keeping():
+            self.log.release()
 
     def pause(self) -> None:
         """Look away until `resume`: no hooks, updates are not counted, and the budget's clock stands still.
@@ -173,9 +192,10 @@ class Monitor:
         What was recorded of the update that is going on is dropped.
         """
         if self._active:
-            self._detach()
-            self._loop.forget()
-            self.log.pause()
+            with self._loop.guard.keeping():
+                self._detach()
+                self._loop.forget()
+                self.log.pause()
 
     def resume(self) -> None:
         """Go on after `pause`; without one nothing happens.
@@ -185,8 +205,9 @@ class Monitor:
         """
         if self.log.paused:
             take(self)
-            self.log.resume()
-            self._loop.attach()
+            with self._loop.guard.keeping():
+                self.log.resume()
+                self._loop.attach()
 
     # What it has seen.
 
@@ -263,8 +284,7 @@ class Monitor:
         self._outlets.row(self._loop.probes.number, flow.by_name, findings)
 
     def _detach(self) -> None:
-        self._loop.detach()
-        give_back(self)
+        each_of(self._loop.detach, lambda: give_back(self))
 
     @property
     def _active(self) -> bool:

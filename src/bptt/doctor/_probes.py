@@ -13,6 +13,7 @@ from bptt.doctor._record import digest_of
 from bptt.doctor._schedule import Schedule
 from bptt.doctor._tally import Record
 from bptt.flow import Flow, Recorder
+from bptt.flow.record._shelter import each_of
 
 
 class Probes:
@@ -95,13 +96,12 @@ class Probes:
 
     def pause(self) -> None:
         """Take the hooks off; what was recorded stays."""
-        self.recorder.stop()
         self.recording = False
+        self.recorder.stop()
 
     def stop(self) -> None:
         """Take hooks and clock off."""
-        self._stop_clock()
-        self.pause()
+        each_of(self._stop_clock, self.pause)
 
     def leave(self) -> None:
         """A forked child has no clock to stop."""

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bptt._errors import BpttError
+from bptt.flow.record._shelter import sheltered
 
 
 @runtime_checkable
@@ -99,6 +100,7 @@ def checked_lag(lag: int | None) -> int | None:
 def leave_in_forked_children(monitor: Watching) -> None:
     weak = weakref.ref(monitor)
 
+    @sheltered
     def leave() -> None:
         if (alive := weak()) is not None and alive._active:
             alive._leave_child()

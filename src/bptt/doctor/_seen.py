@@ -21,6 +21,7 @@ from bptt.doctor._detached import Cut, Detached
 from bptt.doctor._handed import HandOvers
 from bptt.flow.record._call import kind_of
 from bptt.flow.record._guest import elsewhere, unnoticed
+from bptt.flow.record._shelter import sheltered
 from bptt.flow.record._watch import same_values, watch
 
 BYTES = 128 * 2**20
@@ -68,8 +69,7 @@ class Seen:
 class Forward:
     """Keeps the calls of the current update."""
 
-    def __init__(self, model: nn.Module | None, shield: Shield) -> None:
-        self._fault = shield(_raise)
+    def __init__(self, model: nn.Module | None) -> None:
         self._own = None if model is None else {id(each) for each in model.modules()}
         self.modules: dict[int, weakref.ref[nn.Module]] = {}
         self.called: set[int] = set()
@@ -96,7 +96,8 @@ class Forward:
     def start(self) -> None:
         """Install the hook."""
         if self._handle is None:
-            self._handle = global_hooks.register_module_forward_hook(self._after, with_kwargs=True)
+            hook = sheltered(self._after)
+            self._handle = global_hooks.register_module_forward_hook(hook, with_kwargs=True)
             self._notice = unnoticed([self._handle])
 
     def stop(self) -> None:
@@ -143,9 +144,8 @@ class Forward:
         try:
             if not elsewhere():
                 self._look(module, args, kwargs, output)
-        except Exception as fault:
-            self._fault(fault)
-        self.seconds += time.perf_counter() - began + HOOK_SECONDS
+        finally:
+            self.seconds += time.perf_counter() - began + HOOK_SECONDS
 
     def _look(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if not torch.is_grad_enabled():
@@ -267,10 +267,6 @@ class Forward:
         watch(y.data if isinstance(y, PackedSequence) else y, seen, "y", self.arrived)
         for part, end in zip("hc", ends, strict=False):
             watch(end, seen, part, self.arrived)
-
-
-def _raise(fault: Exception) -> None:
-    raise fault
 
 
 def _detached(value: Any) -> Any:

@@ -21,6 +21,7 @@ from bptt.doctor._loss import NOTHING, axes
 from bptt.doctor._owner import Owner
 from bptt.doctor._seen import Forward, Shield
 from bptt.flow.record._announce import Root, listen, unlisten
+from bptt.flow.record._shelter import each_of
 from bptt.rules import Weights
 
 EVERY_ONE = 32
@@ -41,7 +42,7 @@ class Sentinel:
     def __init__(
         self, model: nn.Module | None, alarm: Callable[[str], None], shield: Shield
     ) -> None:
-        self.forward = Forward(model, shield)
+        self.forward = Forward(model)
         self._begins, self._ends = shield(self._pass_begins), shield(self._pass_ends)
         self._heard = shield(self._clipped)
         self.owners: dict[int, Owner] = {}
@@ -70,10 +71,12 @@ class Sentinel:
 
     def stop(self) -> None:
         """Stop looking."""
-        unlisten(self._pass)
-        _clip.unlisten(self._heard)
-        self.forward.stop()
-        self._watch_cuts(False)
+        each_of(
+            lambda: unlisten(self._pass),
+            lambda: _clip.unlisten(self._heard),
+            self.forward.stop,
+            lambda: self._watch_cuts(False),
+        )
 
     def forget(self) -> None:
         """Drop what is known of the update that is going on."""
@@ -204,8 +207,10 @@ class Sentinel:
     def _watch_cuts(self, yes: bool) -> None:
         """Look at what is detached or padded, or no longer."""
         self._cuts_watched = yes
-        self.forward.taken.watch(yes)
-        self.forward.behind.watch(yes)
+        each_of(
+            lambda: self.forward.taken.watch(yes),
+            lambda: self.forward.behind.watch(yes),
+        )
 
     def _whole_next(self, number: int) -> bool:
         """Whether all is looked at in that update: a state that a milestone is given comes from the one before."""

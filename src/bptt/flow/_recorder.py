@@ -24,6 +24,7 @@ from bptt.flow.record._capture import capture, link
 from bptt.flow.record._guest import elsewhere, unnoticed
 from bptt.flow.record._names import Names
 from bptt.flow.record._own_cells import OwnCells
+from bptt.flow.record._shelter import each_of, keep_faults, keep_no_more
 from bptt.flow.record._watch import watch
 
 Keep = Literal["norms", "full"]
@@ -48,7 +49,7 @@ def hook(method: Callable[..., None]) -> Callable[..., None]:
         try:
             method(self, *args, **kwargs)
         except Exception as fault:
-            self.fault = fault
+            self.fail(fault)
         finally:
             self.seconds = max(self.seconds, spent + time.perf_counter() - began)
 
@@ -81,6 +82,7 @@ class Recorder:
         self.factors: Factors | None = attributed if attribute else None
         self.fault: Exception | None = None
         self.on_new_pass: Callable[[], None] | None = None
+        self.on_fault: Callable[[Exception], None] = lambda fault: None
         self._model, self._lengths, self._names = model, lengths, Names(model)
         self._own = OwnCells(self._names, self._watch)
         self._by_hand = ByHand(model, self._names)
@@ -105,6 +107,7 @@ class Recorder:
         """Install the hooks."""
         if self._handles:
             return
+        keep_faults(self.fail)
         listen(self._pass_begins)
         # Hooks of the process, not of the modules: a copied or saved model must not carry the recorder along.
         self._inside = None if self._model is None else {id(each) for each in self._model.modules()}
@@ -115,13 +118,19 @@ class Recorder:
 
     def stop(self) -> None:
         """Remove the hooks; what was recorded stays until it is harvested."""
-        unlisten(self._pass_begins)
-        for handle in self._handles:
+        keep_no_more(self.fail)
+        handles, self._handles = self._handles, []
+        for handle in handles:
             handle.remove()
             # torch keeps a hook's flags beyond its removal, and then takes slower paths as if it were there.
             global_hooks._global_forward_hooks_with_kwargs.pop(handle.id, None)
-        self._handles = []
-        self._notice()
+        each_of(lambda: unlisten(self._pass_begins), self._notice)
+
+    def fail(self, fault: Exception) -> None:
+        """A fault of a hook: it ends the recording."""
+        if self.fault is None:
+            self.fault = fault
+            self.on_fault(fault)
 
     def forget(self) -> None:
         """Drop what was recorded."""

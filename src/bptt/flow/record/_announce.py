@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from bptt.flow.record._shelter import sheltered
+
 
 class Root(NamedTuple):
     """Where a pass begins: a node of the graph, the number of its output, the gradient that enters there, the value."""
@@ -66,17 +68,23 @@ def _announced(
 ) -> Callable[..., Any]:
     @wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        finish = []
-        if _listeners and not _unusual(kwargs):
-            given = args[position] if len(args) > position else kwargs.get(grads)
-            roots = _roots(args[0] if args else kwargs.get(tensors), given)
-            heard = [listener for weak in tuple(_listeners) if (listener := weak()) is not None]
-            finish = [done for each in heard if (done := each(roots)) is not None]
+        finish: list[Callable[[], None]] = []
+        begins(finish, args, kwargs)
         try:
             return original(*args, **kwargs)
         finally:
             for done in finish:
                 done()
+
+    @sheltered
+    def begins(finish: list[Callable[[], None]], args: Any, kwargs: Any) -> None:
+        if not _listeners or _unusual(kwargs):
+            return
+        given = args[position] if len(args) > position else kwargs.get(grads)
+        roots = _roots(args[0] if args else kwargs.get(tensors), given)
+        for listener in [each for weak in tuple(_listeners) if (each := weak()) is not None]:
+            if (done := listener(roots)) is not None:
+                finish.append(sheltered(done))
 
     return call
 

@@ -6,11 +6,19 @@ import torch
 from torch.nn.modules import module as global_hooks
 from torch.utils.hooks import RemovableHandle
 
+from bptt.flow.record._shelter import sheltered
+
 _OURS: set[int] = set()
 _any_hook = global_hooks._has_any_global_hook
 
 
 def _any_other_hook() -> bool:
+    found = _others()
+    return bool(_any_hook()) if found is None else found
+
+
+@sheltered
+def _others() -> bool:
     kinds = (
         global_hooks._global_backward_hooks,
         global_hooks._global_backward_pre_hooks,

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
+from bptt.flow.record._shelter import sheltered
+
 
 @runtime_checkable
 class HasGrads(Protocol):
@@ -41,6 +43,7 @@ def watch_node(
     """The same for the tensor that is output `nr` of a node of the graph."""
     weak = weakref.ref(record)
 
+    @sheltered
     def hook(grads: tuple[Tensor | None, ...]) -> None:
         target, grad = weak(), grads[nr]
         if target is None or grad is None:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad
 
+from bptt.flow.record._shelter import sheltered
+
 Heard = Callable[[str, float, float | None], None]
 """Called with what clipped (`norm`, `value`), its limit, and the norm before it (None if not computed)."""
 
@@ -100,10 +102,14 @@ def _wrap(name: str, kind: str, *places: Any) -> None:
         each = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         if not _ours[0] and any([taker(each) for taker in tuple(_takers)]):  # noqa: C419  all are asked
             return None
+        heard(args, kwargs)
+        return original(each, *args, **kwargs)
+
+    @sheltered
+    def heard(args: Any, kwargs: Any) -> None:
         limit = args[0] if args else kwargs.get("max_norm", kwargs.get("clip_value"))
         total = args[1] if len(args) > 1 else kwargs.get("total_norm")
         tell(kind, float(limit), float(total) if kind == "norm" else None)  # type: ignore[arg-type]
-        return original(each, *args, **kwargs)
 
     for place in places:
         _set(place, name, call)
