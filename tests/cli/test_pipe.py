@@ -1,24 +1,22 @@
-"""A reader that has left is no error to speak of."""
+"""A reader that has enough, as `head` does, is no fault."""
 
+import os
+import signal
 import subprocess
 import sys
-from pathlib import Path
-
-CODE = """
-from bptt.cli._pipe import reader_may_leave
-with reader_may_leave():
-    for n in range(100_000):
-        print("line", n)
-"""
 
 
-def test_nobody_reads_to_the_end(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", CODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == b"line 0\n"
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(30) == 1
+def test_a_pipe_that_is_closed_early_ends_a_command_without_a_word() -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "bptt", "task", "--table"],
+            stdout=writes,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        os.close(writes)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")

@@ -1,5 +1,8 @@
 """The command line: parses, then calls. A subcommand's code is imported when it was chosen."""
 
+import os
+import signal
+import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -243,5 +246,13 @@ def main(argv: list[str] | None = None) -> None:
     except SystemExit as left:
         if left.code or not chosen:
             raise
-    for command in chosen:
-        command()
+    try:
+        for command in chosen:
+            command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if (sys.argv[1:] if argv is None else argv)[:1] in (["run"], ["check"]):
+            raise  # the script's own affair
+        # Whoever read our output has enough (`bptt rules | head`). The interpreter flushes once more as it leaves.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
