@@ -152,9 +152,8 @@ def test_an_earlier_update_is_drawn_from_its_own_numbers(
     assert readout(page, "credit") == f"10 steps back: left {value(first['credit'], 10)}"
     assert figure(page, "gradients").locator(".when").inner_text() == "at update 1"
     radius = run.spectra[0]["sites"]["decoder.rnn.l0"]["gates"]["hh"]["radius"]
-    assert (
-        figure(page, "plane").locator(".legend li").inner_text() == f"W_hh, radius {number(radius)}"
-    )
+    told = figure(page, "plane").locator(".legend li").all_inner_texts()
+    assert told == [f"W_hh, radius {number(radius)}", "unit circle"]
 
 
 def test_the_script_draws_what_the_page_held_before_it(opened: Opened, report: Path) -> None:

@@ -9,6 +9,7 @@ from bptt.report.page._thin import keep
 TABLE_ROWS = 64
 
 KEYS = {
+    "circle": "M7 6a6 6 0 1 0 12 0a6 6 0 1 0 -12 0",
     "m m0": "M8 6a5 5 0 1 0 10 0a5 5 0 1 0 -10 0",
     "m m1": "M8 1h10v10h-10z",
     "m m2": "M13 1l5 10h-10z",

@@ -178,7 +178,7 @@ def plane(site: Digest, rows: int) -> Markup | None:
     }
     drawing = tag(
         "svg", tag("path", d=cross, class_="grid"),
-        tag("circle", cx=middle, cy=middle, r=radius, class_="unit"), *points,
+        *points, tag("circle", cx=middle, cy=middle, r=radius, class_="unit"),
         role="img", viewBox=f"0 0 {SPAN} {SPAN}", class_="plane", data_extent=repr(extent),
         aria_label=f"Eigenvalues in the complex plane, with the unit circle: {'; '.join(said.values())}.",
     )  # fmt: skip
@@ -194,7 +194,7 @@ def plane(site: Digest, rows: int) -> Markup | None:
         says="Eigenvalues of each gate's block of W_hh in the complex plane. Inside the unit circle a mode decays, "
         "outside it grows, before the activation's slope is counted.",
         axes=("real part", "imaginary part"),
-        legend=[(f"m m{n % 4}", each) for n, each in enumerate(said.values())],
+        legend=[*((f"m m{n % 4}", each) for n, each in enumerate(said.values())), ("circle", "unit circle")],
         when=told["updates"][-1],
         table=(("gate", "real", "imaginary"), table),
         rows=rows,
