@@ -1,6 +1,6 @@
 """Fuzz what reads files, folders and options, and the layers; count what was tried and found.
 
-    python benchmarks/fuzz/run.py [--cases 100000] [--seed 0] [--plain] TARGET …
+    python benchmarks/fuzz/run.py [--cases 100000] [--seed 0] [--add] [--plain] TARGET …
 
 Targets are those of tests/fuzz/targets.py. With atheris installed (`pip install 'bptt[fuzz]'`) readers are fuzzed
 coverage-guided, from a corpus that is kept under build/fuzz/python; without it, with --plain, and for the layers, whose
@@ -136,22 +136,26 @@ def scratch() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir=fast if fast.is_dir() else None)
 
 
-def fuzz(name: str, cases: int, seed: int, *, by_coverage: bool) -> dict[str, Any]:
+def fuzz(
+    name: str, cases: int, seed: int, *, by_coverage: bool, tell: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """The row of one target."""
     told: dict[str, Any] = {
         "target": name,
         "by": "coverage" if by_coverage else "seed",
-        "seed": seed,
+        "seeds": [seed],
     }
     if not by_coverage:
         with scratch() as folder:
             counted = Counted(importlib.import_module("fuzz.targets").TARGETS[name](Path(folder)))
             began = time.monotonic()
 
-            def tell() -> None:
-                write(told | counted.row(time.monotonic() - began))
-
-            plain(counted, cases, seed, tell)
+            plain(
+                counted,
+                cases,
+                seed,
+                lambda: tell(told | counted.row(time.monotonic() - began)),
+            )
             return told | counted.row(time.monotonic() - began)
     with scratch() as folder:
         into = Path(folder) / "row.json"
@@ -179,13 +183,35 @@ def fuzz(name: str, cases: int, seed: int, *, by_coverage: bool) -> dict[str, An
         return told | json.loads(into.read_text(encoding="utf-8")) | edges
 
 
+def rows() -> list[dict[str, Any]]:
+    """Those of results/fuzz.json."""
+    known = importlib.import_module("_report").RESULTS / "fuzz.json"
+    return json.loads(known.read_text(encoding="utf-8"))["rows"] if known.exists() else []
+
+
+def place(row: dict[str, Any]) -> tuple[str, str]:
+    """What a row is one of."""
+    return row["target"], row["by"]
+
+
+def added(row: dict[str, Any], to: dict[str, Any] | None) -> dict[str, Any]:
+    """Cases of another seed with those before them."""
+    if to is None:
+        return row
+    return {
+        **row,
+        "seeds": [*to["seeds"], *row["seeds"]],
+        "cases": to["cases"] + row["cases"],
+        "seconds": round(to["seconds"] + row["seconds"], 1),
+        "slowest_case_s": max(to["slowest_case_s"], row["slowest_case_s"]),
+        "findings": [*to["findings"], *row["findings"]],
+    }
+
+
 def write(row: dict[str, Any]) -> None:
     """The row among those of results/fuzz.json, in the place of the one before it."""
     report = importlib.import_module("_report")
-    known = report.RESULTS / "fuzz.json"
-    rows = json.loads(known.read_text(encoding="utf-8"))["rows"] if known.exists() else []
-    same = [row[key] for key in ("target", "by")]
-    report.write("fuzz", [*(each for each in rows if [each["target"], each["by"]] != same), row])
+    report.write("fuzz", [*(each for each in rows() if place(each) != place(row)), row])
 
 
 def has_atheris() -> bool:
@@ -200,6 +226,9 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=100_000, help="of each target")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="seeded bytes, no look at coverage")
+    parser.add_argument(
+        "--add", action="store_true", help="to the cases there, which had other seeds"
+    )
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.into is not None:
@@ -208,14 +237,22 @@ def main() -> int:
     blind = importlib.import_module("fuzz.targets").BLIND
     for name in options.targets:
         by_coverage = has_atheris() and not options.plain and name not in blind
-        row = fuzz(name, options.cases, options.seed, by_coverage=by_coverage)
+        kind = name, "coverage" if by_coverage else "seed"
+        before = next((each for each in rows() if options.add and place(each) == kind), None)
+        row = fuzz(
+            name,
+            options.cases,
+            options.seed,
+            by_coverage=by_coverage,
+            tell=lambda row, before=before: write(added(row, before)),
+        )
+        write(added(row, before))
         found += len(row["findings"])
         print(
             {key: value for key, value in row.items() if key != "findings"},
             len(row["findings"]),
             "findings",
         )
-        write(row)
     return int(found > 0)
 
 

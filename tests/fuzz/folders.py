@@ -144,7 +144,7 @@ class Folders:
         twice = self.read(again)
         assert not twice.damage, twice.damage
         for name in PARTS:
-            assert getattr(twice, name) == _unlinked(getattr(found, name)), name
+            assert _unlinked(getattr(twice, name)) == _unlinked(getattr(found, name)), name
 
     def shown(self, data: bytes) -> None:
         """Whatever is read is shown, on a terminal, on a page, in a comparison."""

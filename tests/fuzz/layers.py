@@ -119,7 +119,8 @@ class Layer:
         """A layer with weights of this case."""
         layer = getattr(module, self.name)(self.I, self.H, **self.options, **more)
         with torch.no_grad():
-            weights = self.values(sum(each.numel() for each in layer.parameters()))
+            size = 0.25 if "nonlinearity" in self.options else 1.0  # ReLU states grow without bound
+            weights = size * self.values(sum(each.numel() for each in layer.parameters()))
             for each in layer.parameters():
                 own, weights = weights[: each.numel()], weights[each.numel() :]
                 each.copy_(own.view(each.shape))

@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.filterwarnings(
     "ignore::UserWarning"
 )  # torch's, of zero-sized weights and non-contiguous ones
-def test_five_hundred_layers_do_what_torchs_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_hundred_layers_do_what_torchs_do(monkeypatch: pytest.MonkeyPatch) -> None:
     counts, compare = Counter[str](), layers.compare
 
     def counting(found: Any, expected: Any, layer: layers.Layer) -> None:
@@ -32,8 +32,8 @@ def test_five_hundred_layers_do_what_torchs_do(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(layers, "compare", counting)
     draw = random.Random(1)
-    for _ in range(500):
+    for _ in range(300):
         layers.case(draw.randbytes(40))
     # Most set-ups are such that there is something to compare, and some are not.
-    assert counts["computed"] > 200, counts
-    assert counts["refused"] > 50, counts
+    assert counts["computed"] > 100, counts
+    assert counts["refused"] > 30, counts
