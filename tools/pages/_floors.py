@@ -31,8 +31,9 @@ def drawing() -> str:
             )
     said = "; ".join(", ".join(rooms) for rooms in rows)
     return (
-        f'<svg viewBox="0 0 {WIDE} {len(rows) * (HIGH + GAP)}" role="img" style="max-width: 40em; width: 100%" '
-        f'aria-label="floors from the top: {html.escape(said)}">{"".join(boxes)}</svg>'
+        # Within a div it is HTML to Markdown, which would take `__main__` for bold.
+        f'<div><svg viewBox="0 0 {WIDE} {len(rows) * (HIGH + GAP)}" role="img" style="max-width: 40em; width: 100%" '
+        f'aria-label="floors from the top: {html.escape(said)}">{"".join(boxes)}</svg></div>'
     )
 
 
