@@ -57,6 +57,14 @@ class Live:
         if self._panel is not None:
             self._panel.close()
 
+    @property
+    def trouble(self) -> str | None:
+        """A sentence on why the panel could not be drawn, None if it could."""
+        fault = None if self._panel is None else self._panel.fault
+        if fault is None:
+            return None
+        return f"the live panel could not be drawn ({fault}); the training was not affected"
+
     def _rows(self, columns: int, rows: int) -> Any:
         from bptt.report import can_encode, panel
 

@@ -54,11 +54,13 @@ class Session:
 
     def begin(self) -> None:
         """Wait for torch; show the panel if there is a terminal."""
-        self.log.begin()
+        with self._guard():
+            self.log.begin()
         with self._guard():
             if self._speaks:
                 self._live.begin()
-        when_imported("torch", self._watch)
+        with self._guard():
+            when_imported("torch", self._watch)
 
     def end(self, error: BaseException | None) -> None:
         """Write the last results and print the page; `error` is what the script left with."""
@@ -66,6 +68,19 @@ class Session:
             return  # a child that the script forked came this far: the run is its parent's
         with self._guard():
             self._live.close()
+        with self._guard():
+            self._settle(error)
+        if self._speaks:
+            with self._guard():
+                self._write_page()
+            with self._guard(), contextlib.suppress(OSError):
+                self._show()
+            self._last_word()
+        with self._guard():
+            self.log.release()
+
+    def _settle(self, error: BaseException | None) -> None:
+        """The watching ends, and its last results are written."""
         code = exit_code(error)
         state = "interrupted" if isinstance(error, KeyboardInterrupt) else "finished"
         state = "failed" if state == "finished" and code != 0 else state
@@ -80,13 +95,9 @@ class Session:
             if self._repairer is not None:
                 self.log.run["repairs"] = self._repairer.as_dicts()
                 self.log.tally.verdict = self._repairer.unrepaired(self.log.tally.verdict)
+        with self._guard():
             self.log.run["sentence"] = self._sentence()
-            self.log.end(state, code, fault=self._fault)
-        if self._speaks:
-            self._write_page()
-            with self._guard(), contextlib.suppress(OSError, ValueError):
-                self._show()
-        self.log.release()
+        self.log.end(state, code, fault=self._fault)
 
     @property
     def errors(self) -> bool:
@@ -157,23 +168,29 @@ class Session:
         self._pageless = _page.write(self.log.folder.path)
 
     def _show(self) -> None:
-        from bptt.report import clean, console, show
+        from bptt.report import console, show
 
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         out, run = console(self._stderr), self.log.run
         folder = None if self.log.folder is None else shortest(self.log.folder.path)
         show(run, self.log.tally, out, folder, folder and _page.where(folder))
-        fault = None
+
+    def _last_word(self) -> None:
+        """What failed, in one line each; in plain words, for what failed may be what shows the rest."""
+        told = [self._live.trouble, self.log.trouble, self._pageless]
         if self._fault is not None:
             last = self._fault.strip().splitlines()[-1]
             fault = (
                 f"a fault of bptt's own ended the watching ({last}); the script was not affected"
             )
-        for sentence in (fault, self.log.trouble, self._pageless):
-            if sentence is not None:
-                out.print(clean(f"bptt: {sentence}", 4096), soft_wrap=True)
-        self._stderr.flush()
+            told = ["; ".join([fault, *filter(None, told)])]  # one cause, one line
+        for sentence in filter(None, told):
+            plain = "".join(
+                each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in sentence
+            )
+            with contextlib.suppress(OSError, ValueError):
+                print(f"bptt: {plain[:4096]}", file=self._stderr, flush=True)
 
 
 def shortest(path: Path) -> str:

@@ -31,7 +31,7 @@ class LivePanel:
 
     A third of the terminal at most, and a single row of a small one. Another size is seen within a
     twentieth of a second; a line printed in between may stand on what is left of the panel before.
-    In the background nothing is drawn.
+    In the background nothing is drawn. `fault` says what was wrong with the last drawing, None if nothing.
 
     Args:
         fd: file descriptor of a terminal; a copy of it is used, so the script may redirect its own.
@@ -46,6 +46,7 @@ class LivePanel:
         self._height = 0
         self._last: Sequence[Row] = ()
         self._drawn = 0.0
+        self.fault: str | None = None
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._watch = _reset_when_gone(self._fd)
@@ -71,7 +72,11 @@ class LivePanel:
 
     def _run(self) -> None:
         while not self._over.wait(LOOK):
-            self._draw()
+            try:
+                self._draw()
+            except Exception as fault:  # it is ours, and a thread has nobody else to tell
+                self.fault = _said(fault)
+                return
 
     def _draw(self) -> None:
         with self._lock, contextlib.suppress(OSError):
@@ -87,8 +92,11 @@ class LivePanel:
                 return
             limit = room(size.columns, size.lines)
             # A fault of ours (the run's own thread may change what is read here) leaves the last rows.
-            with contextlib.suppress(Exception):
+            try:
                 self._last = self._rows(size.columns - 1, limit)
+                self.fault = None
+            except Exception as fault:
+                self.fault = _said(fault)
             self._show(size, self._last[:limit], limit)
 
     def _show(self, size: os.terminal_size, rows: Sequence[Row], limit: int) -> None:
@@ -147,6 +155,10 @@ def draw(lines: Sequence[str], rows: int) -> str:
 def release(rows: int, height: int) -> str:
     """Clear the last rows and let them scroll again."""
     return f"{SAVE}{ALL_ROWS}{OURS}\x1b[{max(rows - height, 0) + 1};1H\x1b[J{RESTORE}"
+
+
+def _said(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {fault}"
 
 
 def _in_foreground(fd: int) -> bool:
