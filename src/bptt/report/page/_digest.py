@@ -14,6 +14,8 @@ Digest = dict[str, Any]
 Record = Mapping[str, Any]
 GATES = 8  # a site has at most four; more would be somebody's mistake
 SCALARS = 400
+CAUSES = ("weight", "slope", "gates")
+SINGULAR = ("largest", "median", "smallest")
 
 
 def digest(
@@ -55,11 +57,13 @@ def _site(
 ) -> Digest:
     last = looks[-1][1]
     often = _kept(looks, curves(sites))
-    seldom = _kept([each for each in looks if each[1].get("total")], details(sites))
+    by_step = [each for each in looks if _known(each[1], "total")]
+    seldom = _kept(by_step, details(sites))
     drawn = _kept([each for each in planes if each[1].get("gates")], details(sites))
     singular = [(u, _mapping(site.get("singular"))) for u, site in planes]
+    singular = [each for each in singular if _known(each[1], *SINGULAR)]
     causes = [(u, _mapping(site.get("attribution"))) for u, site in looks]
-    causes = _kept([each for each in causes if any(each[1].values())], details(sites))
+    causes = _kept([each for each in causes if _known(each[1], *CAUSES)], details(sites))
     scalars = _kept(looks, SCALARS if sites < 8 else 64)
     return {
         "name": clean(name),
@@ -69,7 +73,7 @@ def _site(
         "reverse": last.get("reverse") is True,
         "lags": _whole(last.get("lags")),
         "looks": len(looks),
-        "measured": sum(bool(site.get("total")) for _, site in looks),
+        "measured": len(by_step),
         "reach": {
             "updates": [u for u, _ in scalars],
             "horizon": [_whole(site.get("horizon")) for _, site in scalars],
@@ -79,7 +83,7 @@ def _site(
         },
         "curve": {**_series(often, ("credit",)), "horizon": _horizons(often)},
         "gradients": _series(seldom, ("total", "direct")),
-        "causes": _series(causes, ("weight", "slope", "gates")),
+        "causes": _series(causes, CAUSES),
         "saturation": _saturation(scalars),
         "plane": {
             "updates": [u for u, _ in drawn],
@@ -87,8 +91,13 @@ def _site(
                 _gates(_mapping(site.get("gates")), 256 if sites < 8 else 96) for _, site in drawn
             ],
         },
-        "singular": _series(_kept(singular, details(sites)), ("largest", "median", "smallest")),
+        "singular": _series(_kept(singular, details(sites)), SINGULAR),
     }
+
+
+def _known(site: Record, *names: str) -> bool:
+    """Whether one of the curves has a number: where gradients are not finite, the last look with some is shown."""
+    return any(value is not None for name in names for value in _pairs(site.get(name)).values())
 
 
 def _kept(looks: list[tuple[int, Any]], limit: int) -> list[tuple[int, Any]]:

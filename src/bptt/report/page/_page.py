@@ -13,7 +13,7 @@ from bptt.report.page._remedies import remedies
 from bptt.report.page._sites import overview, sections, worst
 from bptt.report.page._thin import PICTURED
 from bptt.report.page._training import lanes, loss, norms, span
-from bptt.report.page._verdict import headline, lead, watched
+from bptt.report.page._verdict import headline, lead, repairs, watched
 
 Row = Mapping[str, Any]
 SEVERITIES = ("error", "warning", "advice")
@@ -36,16 +36,15 @@ def page(run: Run) -> str:
     """
     told = digest(run.records, run.spectra, run.updates)
     sites, verdict = told["sites"], [each for each in run.findings if isinstance(each, Mapping)]
-    repairs = [each for each in run.run.get("repairs") or () if isinstance(each, Mapping)]
     limit, first = threshold(run), worst(sites, verdict)
-    tried = remedies(repairs, run.records)
+    tried = remedies(repairs(run.run), run.records)
     body = [
         tag("a", "Skip to the findings", href="#findings", class_="skip"),
         _head(run.run, told, verdict),
         tag(
             "main",
             part("findings", "Findings", findings(verdict) or tag("p", "None.", class_="quiet")),
-            _training(run, told, verdict, repairs),
+            _training(run, told, verdict, repairs(run.run)),
             _sites(sites, limit, first),
             part("remedies", "Remedies tried", tried) if tried else None,
             part("about", "About this page", *about(run, told)),
@@ -120,10 +119,10 @@ def _cost(run: Row, probes: int) -> list[str]:
     return parts
 
 
-def _training(run: Run, told: Row, verdict: Sequence[Row], repairs: Sequence[Row]) -> Markup:
+def _training(run: Run, told: Row, verdict: Sequence[Row], tried: Sequence[Row]) -> Markup:
     rows = told["training"]
     x = span(rows, run.records, run.run.get("updates"))
-    figures = [each for each in (loss(rows, x), norms(rows, x), lanes(verdict, repairs, x)) if each]
+    figures = [each for each in (loss(rows, x), norms(rows, x), lanes(verdict, tried, x)) if each]
     if not figures:
         nothing = tag("p", "No losses and no gradient norms were kept.", class_="quiet")
         return part("training", "Training", nothing)

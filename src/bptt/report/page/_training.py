@@ -5,7 +5,18 @@ from typing import Any
 
 from bptt.report.page._figure import figure
 from bptt.report.page._markup import Markup, clean, count, name, number, tag
-from bptt.report.page._plot import SPAN, Axis, around, band, line, path, picture, place_name, short
+from bptt.report.page._plot import (
+    SPAN,
+    Axis,
+    around,
+    band,
+    dots,
+    line,
+    path,
+    picture,
+    place_name,
+    short,
+)
 
 Rows = Sequence[Mapping[str, Any]]
 FINDINGS_DRAWN = 24
@@ -23,21 +34,22 @@ def span(rows: Rows, records: Rows, updates: Any) -> Axis:
 
 def loss(rows: Rows, x: Axis) -> Markup | None:
     """Mean loss, and the band between the least and the largest."""
-    points = [[row["update"], *row["loss"]] for row in rows if row["loss"]]
-    if not points:
+    points = _points(rows, "loss")
+    values = [v for point in points for v in point[1:] if v is not None]
+    if not values:
         return None
-    values = [v for point in points for v in point[1:]]
     low, high = min(values), max(values)
     # A loss that fell through decades is told in decades; one beside 0, or near its end, as it is.
     y = around(values, log=low > 0 and high / low > 50)
     assert y is not None
     layers, legend = _lines(points, x, y)
-    said = f"from {number(points[0][2])} to {number(points[-1][2])}"
+    means = [point[2] for point in points if point[2] is not None]
+    said = f"from {number(means[0])} to {number(means[-1])}"
     return figure(
         "loss",
         "Loss",
         picture(x, y, layers, f"Training loss by update, {said}."),
-        says=_merged(rows),
+        says=" ".join(each for each in (_merged(rows), _unseen(rows, "loss")) if each),
         axes=("update", "loss"),
         legend=legend,
         table=(("update", "least", "mean", "largest"), points),
@@ -48,11 +60,12 @@ def loss(rows: Rows, x: Axis) -> Markup | None:
 
 def norms(rows: Rows, x: Axis) -> Markup | None:
     """Gradient norm of all parameters before clipping, and the threshold."""
-    points = [[row["update"], *row["norm"]] for row in rows if row["norm"]]
-    if not points:
+    points = _points(rows, "norm")
+    known = [v for point in points for v in point[1:] if v is not None]
+    if not known:
         return None
     clips = [[row["update"], row["clip"]] for row in rows if row["clip"] is not None]
-    axis = around([v for point in points for v in point[1:]] + [v for _, v in clips], log=True)
+    axis = around(known + [v for _, v in clips], log=True)
     y = axis or Axis(1e-3, 1.0, log=True)
     y = Axis(max(y.low, y.high * 10.0**-DEEP), y.high, log=True)
     layers, legend = _lines(points, x, y)
@@ -69,6 +82,7 @@ def norms(rows: Rows, x: Axis) -> Markup | None:
         )
         says = f"Norm of the gradient of all parameters, before clipping at {number(clips[-1][1])}{clipped}."
     clip_of = dict(clips)
+    says = " ".join(each for each in (says, _unseen(rows, "norm")) if each)
     return figure(
         "norms",
         "Gradient norm",
@@ -84,11 +98,31 @@ def norms(rows: Rows, x: Axis) -> Markup | None:
 
 def _lines(points: list[list[Any]], x: Axis, y: Axis) -> tuple[list[Markup], list[tuple[str, str]]]:
     """The mean as a line; behind it, where a point stands for several updates, the band of all."""
-    mean = path(line([[point[0], point[2]] for point in points], x, y), "s0")
+    means = [[point[0], point[2]] for point in points]
+    mean = [path(line(means, x, y), "s0")]
+    if alone := dots(means, x, y):  # one update between others that were not finite
+        mean.append(path(alone, "dot s0"))
     if all(point[1] == point[3] for point in points):
-        return [mean], [("s0", "each update")]
+        return mean, [("s0", "each update")]
     area = path(band(points, x, y), "range")
-    return [area, mean], [("s0", "mean"), ("range", "least to largest")]
+    return [area, *mean], [("s0", "mean"), ("range", "least to largest")]
+
+
+def _points(rows: Rows, key: str) -> list[list[Any]]:
+    """Update, least, mean and largest; a gap where none was finite."""
+    return [[row["update"], *(row[key] or (None, None, None))] for row in rows]
+
+
+def _unseen(rows: Rows, key: str) -> str:
+    sizes = [(row["update"] - row["from"] + 1, row[key]) for row in rows]
+    missing = sum(size for size, told in sizes if told is None)
+    every = sum(size for size, _ in sizes)
+    what = "loss" if key == "loss" else "norm"
+    return (
+        f"At {count(missing)} of {count(every)} updates no finite {what} was seen."
+        if missing
+        else ""
+    )
 
 
 def _merged(rows: Rows) -> str:

@@ -23,12 +23,17 @@ def headline(run: Row, findings: Sequence[Row]) -> str:
         >>> finding = {"name": "vanishing-through-time", "site": "rnn.l0", "severity": "error"}
         >>> headline({}, [finding, {**finding, "severity": "advice"}])
         'Vanishing through time in rnn.l0, and one more finding.'
+        >>> headline({"repairs": [{"outcome": "kept"}]}, [])
+        'Nothing is wrong any more: one remedy was kept.'
         >>> headline({}, [{**finding, "severity": "advice"}])
         'No error and no warning; one piece of advice: vanishing through time in rnn.l0.'
     """
     if not findings:
         if run.get("sentence"):
             return "Nothing was measured."
+        if kept := [each for each in repairs(run) if each.get("outcome") == "kept"]:
+            what = "remedy was" if len(kept) == 1 else "remedies were"
+            return f"Nothing is wrong any more: {_word(len(kept))} {what} kept."
         return f"Nothing is wrong that the {len(pages())} rules know of."
     first, others = findings[0], len(findings) - 1
     what = clean(first.get("name") or first.get("code") or "a finding").replace("-", " ")
@@ -64,7 +69,9 @@ def lead(run: Row, sites: Sequence[Row]) -> list[str]:
     if not known:
         return said
     shortest, longest = min(known, key=_share), max(known, key=_share)
-    said.append(f"A gradient in {shortest['name']} reaches {reach(shortest)}{_keeps(shortest)}.")
+    said.append(
+        f"A gradient in {shortest['name']} reaches {reach(shortest)}{_keeps(shortest)}.{_was(shortest)}"
+    )
     if longest is not shortest and _share(longest) > _share(shortest):
         least = len(known)
         said[-1] = (
@@ -90,6 +97,25 @@ def reach(site: Row) -> str:
 
 def _share(site: Row) -> float:
     return site["reach"]["horizon"][-1] / max(site["reach"]["lags"][-1] or 0, 1)
+
+
+def _was(site: Row) -> str:
+    """What its reach was at first, if that was another one."""
+    told = site["reach"]
+    first, update = told["horizon"][0], (told.get("updates") or [None])[0]
+    if first in (None, told["horizon"][-1]) or update is None:
+        return ""
+    return f" At update {count(update)} it reached {count(first)}."
+
+
+def repairs(run: Row) -> list[Row]:
+    """The remedies that a run tried.
+
+    Example:
+        >>> repairs({"repairs": [{"remedy": "chrono"}, None]}), repairs({})
+        ([{'remedy': 'chrono'}], [])
+    """
+    return [each for each in run.get("repairs") or () if isinstance(each, Mapping)]
 
 
 def _keeps(site: Row) -> str:

@@ -23,8 +23,8 @@ const KINDS = {
   overlay: { read: (s) => s, x: (v, s) => (s.x === "update" ? `update ${count(v)}` : `${count(v)} ${s.x}`) },
 };
 const training = (key) => {
-  const rows = data.training.filter((row) => row[key] !== null);
-  const columns = [["least", rows.map((row) => row[key][0])], ["mean", rows.map((row) => row[key][1])], ["largest", rows.map((row) => row[key][2])]];
+  const rows = data.training;
+  const columns = ["least", "mean", "largest"].map((said, n) => [said, rows.map((row) => row[key]?.[n] ?? null)]);
   if (key === "norm" && rows.some((row) => row.clip !== null)) columns.push(["clipped at", rows.map((row) => row.clip)]);
   return { xs: rows.map((row) => row.update), columns };
 };
