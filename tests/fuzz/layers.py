@@ -135,8 +135,10 @@ class Layer:
         parts = () if self.hx is None else self.hx if isinstance(self.hx, tuple) else (self.hx,)
         parts = tuple(each.detach().requires_grad_() for each in parts)
         hx = None if self.hx is None else parts if isinstance(self.hx, tuple) else parts[0]
+        if isinstance(given, PackedSequence) and self.name == "LSTM":
+            # torch's own look at what it is given, which its LSTM leaves out where it is packed, and may crash for it.
+            layer.check_input(given.data, given.batch_sizes)  # type: ignore[operator]
         if isinstance(given, PackedSequence) and self.name == "LSTM" and hx is not None:
-            # torch's own look at the states, which its LSTM leaves out where they are packed, and may crash for it.
             layer.check_forward_args(given.data, hx, given.batch_sizes)  # type: ignore[operator]
         y, ends = layer(given, hx)
         y = y.data if isinstance(y, PackedSequence) else y

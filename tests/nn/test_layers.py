@@ -130,6 +130,14 @@ WRONG: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize("backend", ["auto", "torch", *ENGINES])
+def test_a_packed_input_of_another_width_is_refused(backend: str) -> None:
+    """Found by fuzzing: torch.nn.LSTM does not look, and its backward pass writes beyond the end of its memory."""
+    packed = pack_padded_sequence(torch.zeros(T, B, I + 1), LENGTHS, enforce_sorted=False)
+    with pytest.raises(RuntimeError, match=r"input.size\(-1\) must be equal to input_size"):
+        bptt.nn.LSTM(I, H, bidirectional=True, backend=backend)(packed)
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch", *ENGINES])
 @pytest.mark.parametrize("shape", [(2, B, H), (3, B + 1, H), (3, B, H + 1), (3, B)])
 def test_packed_states_of_another_shape_are_refused(shape: tuple[int, ...], backend: str) -> None:
     """Found by fuzzing: torch.nn.LSTM looks at no packed state, and reads beyond the end of a c_0 of too few layers."""

@@ -68,9 +68,12 @@ class _Layer(Recurrent):
                 if isinstance(input, PackedSequence)
                 else F.embedding(input, embedding)
             )
-        if isinstance(input, PackedSequence) and self.mode == "LSTM" and hx is not None:
-            # torch.nn.LSTM takes packed states as they come, and reads beyond the end of a c_0 of too few layers.
-            self.check_forward_args(input.data, hx, input.batch_sizes)
+        if isinstance(input, PackedSequence) and self.mode == "LSTM":
+            # torch.nn.LSTM takes what is packed as it comes: of another width, or with a c_0 of too few layers, it
+            # reads and writes beyond the end of its memory.
+            self.check_input(input.data, input.batch_sizes)
+            if hx is not None:
+                self.check_forward_args(input.data, hx, input.batch_sizes)
         return super().forward(input, hx)  # type: ignore[no-any-return]
 
 
