@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo test browser check docs sanitize format bench screen clean
+.PHONY: demo test browser check docs sanitize format bench screen lock sbom audit clean
 
 # The main job on real text: a plain torch.nn character model, unchanged, under the monitor.
 demo: $(STAMP)
@@ -51,6 +51,26 @@ bench: $(STAMP)
 # The terminal screen in README.md, made anew.
 screen: $(STAMP)
 	$(BIN)/python tools/readme.py --run
+
+# What a release brings along, in dist/: pins with this platform's hashes, and the bill of materials (CycloneDX). The
+# tools have an environment of their own, so that they are no part of what they list.
+RELEASE := build/release
+$(RELEASE)/.stamp:
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	touch $@
+
+lock: $(STAMP)
+	mkdir -p dist
+	$(BIN)/python tools/lock.py > dist/requirements-lock.txt
+
+sbom: $(STAMP) $(RELEASE)/.stamp
+	mkdir -p dist
+	$(RELEASE)/bin/cyclonedx-py environment $(BIN)/python --output-format JSON --output-file dist/bptt.cdx.json
+
+# Known faults of every pin. It needs PyPI's advisories: --strict, or a pin that could not be looked up would pass.
+audit: $(RELEASE)/.stamp
+	$(RELEASE)/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 # Without build isolation everything comes from the constraints file, and the native part from the pinned torch.
 $(STAMP): pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.txt csrc/core/*)
