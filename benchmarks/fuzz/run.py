@@ -50,14 +50,16 @@ class Counted:
         began = time.process_time()
         try:
             self.case(data)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of compiled code is no Exception
             self._found(data, error)
         seconds = time.process_time() - began
         self.slowest = max(self.slowest, seconds)
         if seconds > LONGEST:
             self._found(data, TimeoutError(f"{seconds:.1f} s of processor time"))
 
-    def _found(self, data: bytes, error: Exception) -> None:
+    def _found(self, data: bytes, error: BaseException) -> None:
         frames = traceback.extract_tb(error.__traceback__)
         ours = [each for each in frames if each.filename.startswith(str(ROOT / "src"))] or frames
         at = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "slow"

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -101,9 +102,14 @@ def parsed(word: str) -> tuple[Remedy, dict[str, Any]]:
         if not isinstance(call, ast.Call) or call.args:
             raise ValueError
         args = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
-    except (SyntaxError, ValueError):
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # the latter two: nested too deeply
         raise BpttError(
-            f"{word!r} is no remedy with arguments; expected {name}(name=value, …)"
+            f"{word[:200]!r} is no remedy with arguments; expected {name}(name=value, …)"
         ) from None
     return remedy(name.strip()), args
 
@@ -127,9 +133,9 @@ def _variant(
 
 def _length(word: str) -> int | tuple[int, int]:
     ends = word.split("-")
-    if not 1 <= len(ends) <= 2 or not all(end.isascii() and end.isdigit() for end in ends):
+    if not 1 <= len(ends) <= 2 or not all(re.fullmatch("[0-9]{1,9}", end) for end in ends):
         raise TaskError(
-            f"--length is {word!r}, expected a number of steps, or a range such as 50-200"
+            f"--length is {word[:200]!r}, expected a number of steps, or a range such as 50-200"
         )
     return (int(ends[0]), int(ends[1])) if len(ends) == 2 else int(ends[0])
 

@@ -11,6 +11,7 @@ ignore = ["VG102"]
 share = 0.6
 """
 
+import math
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -94,7 +95,7 @@ def read_config(start: Path) -> Config:
 def _read(path: Path) -> Config:
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("bptt")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         if not _names_bptt(path):
             return Config()  # damaged, but nothing there is for us
         raise ConfigError(f"{path}: not to be read ({error})") from None
@@ -129,11 +130,19 @@ def _value(key: str, value: Any) -> Any:
     if key == "options":
         return {page(code).code: _thresholds(code, table) for code, table in _table(value)}
     kinds: tuple[type, ...] = (int,) if key == "lag" else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
+    if isinstance(value, bool) or not isinstance(value, kinds) or not _in_range(value):
         raise ConfigError(
-            f"{key} is {value!r}, expected {'a whole number' if key == 'lag' else 'a number'}"
+            f"{key} is {repr(value)[:60]}, expected {'a whole number' if key == 'lag' else 'a number that is finite'}"
         )
     return value if key == "lag" else float(value)
+
+
+def _in_range(value: float | int) -> bool:
+    """Whether it is finite as a float, which TOML's `nan`, `inf` and whole numbers of any length need not be."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _table(value: Any) -> list[tuple[str, Any]]:
@@ -156,6 +165,8 @@ def _thresholds(code: str, told: Any) -> Options:
             raise ConfigError(
                 f"options.{code}: no threshold {name!r}; it has {', '.join(known) or 'none'}"
             )
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ConfigError(f"options.{code}.{name} is {number!r}, expected a number")
+        if isinstance(number, bool) or not isinstance(number, int | float) or not _in_range(number):
+            raise ConfigError(
+                f"options.{code}.{name} is {repr(number)[:60]}, expected a number that is finite"
+            )
     return {name: float(number) for name, number in told.items()}

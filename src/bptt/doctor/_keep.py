@@ -152,7 +152,7 @@ def replay(folder: Path) -> tuple[dict[str, Any], Place | None]:
     path = folder / KEPT if folder.is_dir() else folder
     try:
         kept = read(path)
-        calls = [_run(entry) for entry in kept["calls"]]
+        return kept, _again(kept)
     except FileNotFoundError:
         raise ReplayError(
             f"{path} is not there: a run keeps it when something stops being finite; "
@@ -162,13 +162,22 @@ def replay(folder: Path) -> tuple[dict[str, Any], Place | None]:
         raise ReplayError(f"{path} cannot be run again: {damage}") from None
     except Exception as damage:
         raise ReplayError(f"{path} cannot be run again, it is damaged: {damage}") from None
+
+
+def _again(kept: dict[str, Any]) -> Place | None:
+    """Where it is not finite this time."""
+    described = describe(kept["place"])
+    if not isinstance(kept["update"], int):
+        raise TypeError(f"its update is no number ({described})")
+    calls = [_run(entry) for entry in kept["calls"]]
     if kept["place"]["where"] == "input":
-        return kept, Place(**kept["place"]) if _still_bad(kept["batch"]) else None
+        return Place(**kept["place"]) if _still_bad(kept["batch"]) else None
     names = {
-        id(seen.module): entry["name"] for seen, entry in zip(calls, kept["calls"], strict=True)
+        id(seen.module): str(entry["name"])
+        for seen, entry in zip(calls, kept["calls"], strict=True)
     }
     named = lambda module: names[id(module)]  # noqa: E731
-    return kept, in_states(calls, named) or in_gradients(calls, named)
+    return in_states(calls, named) or in_gradients(calls, named)
 
 
 def _still_bad(batch: list[Tensor]) -> bool:

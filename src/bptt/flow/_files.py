@@ -41,12 +41,53 @@ def from_dict(data: Any) -> Flow:
             Site(**{name: _restored(value) for name, value in site.items()})
             for site in data["sites"]
         ]
-        if not all(isinstance(site.grad_h, Tensor) for site in sites):
-            raise ValueError("grad_h is not a tensor")
+        for site in sites:
+            _check(site)
         notes = [Note(**note) for note in data["notes"]]
-        return Flow({site.name: site for site in sites}, notes, data["threshold"])
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as damage:
+        if not all(isinstance(each, str) for note in notes for each in (note.subject, note.reason)):
+            raise ValueError("a note is no text")
+        return Flow({site.name: site for site in sites}, notes, _share(data["threshold"]))
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as damage:
         raise FlowFileError(f"damaged flow: {damage}") from damage
+
+
+AXES = {
+    "lengths": 1, "grad_h": 2, "grad_c": 2, "grad_state": 2, "grad_direct": 2, "log_credit": 1, "dh": 3, "dc": 3,
+    "log_factors": 2, "w_hh": 2,
+}  # fmt: skip
+"""Axes of a site's tensors."""
+ALWAYS = ("lengths", "grad_h", "grad_state")
+"""Those that are never None."""
+PLAIN = {
+    "name": str,
+    "kind": str,
+    "unreached": (float, int, type(None)),
+    "reverse": bool,
+    "cuts": int,
+}
+"""Types of a site's other fields."""
+
+
+def _check(site: Site) -> None:
+    """That a site's fields are of their types and shapes."""
+    for name, kinds in PLAIN.items():
+        if not isinstance(getattr(site, name), kinds):
+            raise ValueError(f"{name} is of type {type(getattr(site, name)).__name__}")
+    _share(site.threshold)
+    for name, axes in AXES.items():
+        tensor = getattr(site, name)
+        if tensor is None and name not in ALWAYS:
+            continue
+        if not isinstance(tensor, Tensor) or tensor.dim() != axes or not tensor.numel():
+            raise ValueError(f"{name} is no tensor of {axes} axes")
+        if name.startswith("grad_") and tensor.shape != site.grad_h.shape:
+            raise ValueError(f"{name} is of another shape than grad_h")
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, float | int) or not 0 < value <= 1:
+        raise ValueError(f"threshold is {value!r}")
+    return float(value)
 
 
 def save(flow: Flow, path: Any) -> None:

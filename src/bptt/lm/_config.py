@@ -12,6 +12,10 @@ CELLS = ("rnn", "relu-rnn", "gru", "lstm")
 TOKENS = ("chars", "bytes", "bpe")
 OPTIMIZERS = ("adamw", "sgd")
 BACKENDS = ("auto", "native", "reference", "torch")
+KINDS = {
+    int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "a list of words",
+}  # fmt: skip
+"""What a setting of each type is called."""
 LEARNING_RATE = {"rnn": 1e-3, "relu-rnn": 5e-4, "gru": 2e-3, "lstm": 3e-3}
 """Where AdamW starts from, by cell: ungated recurrences survive smaller steps only."""
 
@@ -93,6 +97,7 @@ class Config:
     bf16: bool = False
 
     def __post_init__(self) -> None:
+        self._check_types()
         for name, allowed in (
             ("tokens", TOKENS),
             ("cell", CELLS),
@@ -127,6 +132,21 @@ class Config:
                 f"tie was asked for with embedding {self.embedding} and hidden {self.hidden}; tied weights need both "
                 "to be the same, so leave embedding out"
             )
+
+    def _check_types(self) -> None:
+        """That every setting is of its default's type; a whole number will do for a float, and none is past 2**31."""
+        for each in fields(self):
+            value: Any = getattr(self, each.name)
+            kind: type = type(each.default)
+            fits = type(value) is kind or (kind is float and type(value) is int)
+            if isinstance(value, tuple):
+                fits = fits and all(isinstance(name, str) for name in value)
+            if not fits:
+                raise LmError(f"{each.name} is {value!r}, expected {KINDS[kind]}")
+            if isinstance(value, int | float) and abs(value) >= 2**31 and each.name != "seed":
+                raise LmError(f"{each.name} is {value}, expected a number below 2**31")
+        if not self.seed < 2**63:
+            raise LmError(f"seed is {self.seed}, expected a number below 2**63")
 
     def _at_least(self, name: str, least: int) -> None:
         value = getattr(self, name)

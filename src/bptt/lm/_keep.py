@@ -14,7 +14,6 @@ Nothing that is read can run code: checkpoints are loaded with `weights_only`, s
 
 import hashlib
 import json
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise LmError(
             f"{path} cannot be read: {error.strerror or error}; a run can be resumed once it has saved a checkpoint"
         ) from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
+    except Exception as error:  # of damaged bytes torch's reader raises nearly anything
         reason = [*str(error).splitlines(), "it is empty"][0]
         raise LmError(f"{path} is not a checkpoint ({reason})") from None
     if not isinstance(content, dict) or not isinstance(content.get("bptt"), dict):
@@ -90,6 +89,9 @@ def check_fits(path: Path, content: dict[str, Any], config: Config, model: Langu
     Raises:
         LmError: it is of another one; the message names the first difference.
     """
+    weights = content.get("state_dict")
+    if not isinstance(weights, dict) or not isinstance(content["bptt"].get("config"), str):
+        raise LmError(f"{path} is damaged: it holds no settings or no weights")
     saved = Config.read(content["bptt"]["config"], path)
     for name in ("cell", "layers", "hidden", "inputs", "tie", "tokens", "batch", "optimizer"):
         if getattr(saved, name) != getattr(config, name):
@@ -98,9 +100,9 @@ def check_fits(path: Path, content: dict[str, Any], config: Config, model: Langu
                 f"{getattr(config, name)!r}"
             )
     own = {f"model.{name}": value.shape for name, value in model.state_dict().items()}
-    for name in sorted(own.keys() | content["state_dict"].keys()):
-        there = content["state_dict"].get(name)
-        if there is None or name not in own or there.shape != own[name]:
+    for name in sorted(own.keys() | weights.keys(), key=str):
+        there = weights.get(name)
+        if not isinstance(there, torch.Tensor) or name not in own or there.shape != own[name]:
             raise LmError(f"{path} is a checkpoint of another model: {name} differs")
 
 
@@ -165,6 +167,7 @@ def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
         raise LmError(
             f"{path} is of format {version}, and this bptt reads up to 2: install a newer bptt"
         )
+    _check_sizes(path, config, vocabulary, weights)
     model = LanguageModel(config, vocabulary.size)
     if config.tie:
         weights["readout.weight"] = weights.get("embedding.weight", torch.empty(0))
@@ -173,6 +176,22 @@ def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
     except RuntimeError as error:
         raise LmError(f"{path} is damaged: {str(error).splitlines()[1].strip()}") from None
     return model.eval(), vocabulary
+
+
+def _check_sizes(
+    path: Path, config: Config, vocabulary: Vocabulary, weights: dict[str, torch.Tensor]
+) -> None:
+    """That the settings' sizes are those of the weights, before memory is taken for a model of these sizes."""
+    stated = {
+        "embedding.weight": (vocabulary.size, config.inputs),
+        f"layers.{config.layers - 1}.weight_hh_l0": (None, config.hidden),
+    }
+    for name, sizes in stated.items():
+        there = weights.get(name, torch.empty(0)).shape
+        if len(there) != 2 or there[1] != sizes[1] or sizes[0] not in (None, there[0]):
+            raise LmError(
+                f"{path} is damaged: {name} is of shape {list(there)}, not of its settings' sizes"
+            )
 
 
 def resumed(folder: str | Path, **changed: Any) -> Config:

@@ -227,12 +227,21 @@ def from_dict(content: Any, where: str | Path) -> Vocabulary:
         if kind == "bytes":
             return Bytes()
         if kind == "chars":
-            return Characters(content["characters"])
+            characters = content["characters"]
+            if not isinstance(characters, str) or len(set(characters)) < len(characters):
+                raise ValueError("its characters are no text, or one is there twice")
+            return Characters(characters)
         if kind == "bpe":
             from tokenizers import Tokenizer
 
-            return Pairs(Tokenizer.from_str(json.dumps(content["tokenizer"])))
-    except Exception as error:  # tokenizers raises plain Exceptions
+            pairs = Pairs(Tokenizer.from_str(json.dumps(content["tokenizer"])))
+            pairs.lengths()  # every number up to the largest has a symbol
+            return pairs
+    except (
+        BaseException
+    ) as error:  # tokenizers raises plain Exceptions; where its Rust panics, not even those
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise LmError(f"the vocabulary in {where} is damaged ({error})") from None
     raise LmError(f"the vocabulary in {where} is of kind {kind!r}, expected chars, bytes or bpe")
 

@@ -138,9 +138,10 @@ def _words(told: Sequence[str]) -> list[str]:
 def _number(option: str, word: str, kind: type[Any], least: int) -> Any:
     try:
         value = kind(word)
-    except ValueError:
-        value = None
-    if value is None or not isfinite(value) or value < least or value == 0:
+        usable = isfinite(value) and value >= least and value != 0
+    except (ValueError, OverflowError):  # the latter: a whole number of hundreds of digits
+        value, usable = None, False
+    if not usable:
         expected = "a whole number of 1 or more" if kind is int else "a number above 0"
         raise BpttError(
             f"{option} is {word!r}, expected {expected}, or several with commas between"

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ class Folder:
         for n, line in enumerate(kept.splitlines(), 1):
             try:
                 row = json.loads(line)
+                _check(row)
                 rows[row["key"]] = row
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise BpttError(
                     f"{self.file}, line {n}, is no result of a sweep: {line[:60]!r}; take the line away, or give "
                     "another --out"
@@ -97,3 +99,27 @@ class Folder:
         except OSError as error:
             raise BpttError(f"{path} could not be written: {error.strerror}") from None
         return path
+
+
+def _check(row: Row) -> None:
+    """That a row is of the shape that tables are made from: refused, a reach that was measured, or a training."""
+    result, point = row["result"], row["point"]
+    if not (isinstance(row["key"], str) and isinstance(result, dict) and isinstance(point, dict)):
+        raise TypeError
+    lags = point.get("lags") or []
+    if "refused" in result:
+        fits = isinstance(result["refused"], str)
+    elif "log10_left" in result:
+        fits = all(map(_is_number, [result["horizon"], *result["log10_left"]]))
+        fits = fits and len(result["log10_left"]) == len(lags)
+    else:
+        fits = all(_is_number(result[key]) for key in ("solved", "diverged", "updates", "errors"))
+    if not fits:
+        raise ValueError
+
+
+def _is_number(value: Any) -> bool:
+    """A finite number or None."""
+    if type(value) is float:
+        return -inf < value < inf
+    return value is None or (type(value) is int and abs(value) < 2**63)
