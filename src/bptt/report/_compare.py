@@ -86,6 +86,18 @@ class Line:
         return None if self._same(here, first) else here / first - 1
 
 
+def changed(share: float | None) -> str:
+    """A change as it stands behind a number: in percent, or from a hundredfold on as a factor.
+
+    Example:
+        >>> changed(-0.25), changed(4.8e17), changed(None)
+        (' (-25 %)', ' (×4.8e+17)', '')
+    """
+    if share is None:
+        return ""
+    return f" ({share:+.0%})".replace("%", " %") if share < 99 else f" (×{1 + share:.3g})"
+
+
 def summary(run: Run, *, alive: bool = False) -> dict[str, Any]:
     """What a run came to, as JSON holds it.
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bptt.report._clean import can_encode, clean, fitted, name, to_ascii
-from bptt.report._compare import Line
+from bptt.report._compare import Line, changed
 
 WIDEST = 34
 """Columns that a run has at most."""
@@ -100,9 +100,7 @@ def _stacked(
 
 
 def _shown(row: Line, n: int) -> str:
-    change = row.change(n)
-    said = "" if change is None else f" ({change:+.0%})".replace("%", " %")
-    return clean(row.cells[n].text, LONGEST) + said
+    return clean(row.cells[n].text, LONGEST) + changed(row.change(n))
 
 
 def _style(row: Line, n: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bptt.report._compare import Line
+from bptt.report._compare import Line, changed
 from bptt.report.page._markup import Markup, clean, name, tag
 
 LONGEST = 240
@@ -64,8 +64,7 @@ def _row(row: Line) -> Markup:
 
 def _cell(row: Line, n: int) -> Markup:
     """An entry; where it is the best it is bold and says so, for bold alone is easily overlooked."""
-    text, change = clean(row.cells[n].text, LONGEST), row.change(n)
-    more = "" if change is None else f" ({change:+.0%})".replace("%", " %")
+    text, more = clean(row.cells[n].text, LONGEST), changed(row.change(n))
     best = tag("span", " best", class_="best") if n in row.best else None
     return tag(
         "td",
