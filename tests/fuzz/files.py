@@ -21,7 +21,7 @@ from bptt.cli._sweep._grid import Point
 from bptt.doctor import replay
 from bptt.doctor._config import ConfigError, read_config
 from bptt.doctor._incident import Place
-from bptt.doctor._keep import _saved, describe, keep, pack
+from bptt.doctor._keep import describe, keep, pack
 from bptt.doctor._seen import Seen
 from fuzz.draw import Draw
 from fuzz.edits import VALUES, blind, change, sealed
@@ -103,10 +103,10 @@ def replays(scratch: Path) -> Case:
         if draw.chance(2):
             path.write_bytes(blind(good, draw))
         else:
-            inside = _saved(altered(kept, draw))
+            inside = _file(altered(kept, draw))
             outside = {"format": 2, "sha256": hashlib.sha256(inside).hexdigest()}
             content = torch.frombuffer(bytearray(inside), dtype=torch.uint8)
-            path.write_bytes(_saved({**outside, "content": content}))
+            path.write_bytes(_file({**outside, "content": content}))
         try:
             found, place = replay(path)
         except BpttError:
@@ -223,7 +223,7 @@ def models(scratch: Path) -> Case:
     weights, about = load(good), json.loads(good[8 : 8 + int.from_bytes(good[:8], "little")])
     about = json.loads(about["__metadata__"]["bptt"])
     saved = {f"model.{name}": value for name, value in model.state_dict().items()}
-    checkpoint = _saved({"bptt": {"config": config.to_json()}, "state_dict": saved})
+    checkpoint = _file({"bptt": {"config": config.to_json()}, "state_dict": saved})
     vocabularies = [
         each.to_dict() for each in (Bytes(), Characters("ab"), Pairs.of(["ab ab"], 260))
     ]
@@ -273,6 +273,13 @@ def models(scratch: Path) -> Case:
             return
 
     return case
+
+
+def _file(content: Any) -> bytes:
+    """As torch saves it."""
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
 
 
 def _rezipped(data: bytes, draw: Draw) -> bytes:
