@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import venv
+import zipfile
 from pathlib import Path
 
 import _report
@@ -98,9 +99,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel, seconds = (told.resolve(), None) if told is not None else built(folder)
+        with zipfile.ZipFile(wheel) as archive:
+            native = any(each.endswith((".so", ".dylib", ".dll")) for each in archive.namelist())
         found = walked(wheel, folder)
     apart = None if seconds is None else round(seconds, 1)
-    rows = {**found, "wheel_s": apart, "load": round(os.getloadavg()[0], 2)}
+    rows = {**found, "wheel_s": apart, "native": native, "load": round(os.getloadavg()[0], 2)}
+    sys.argv[1:] = [wheel.name] if told is not None else []  # a path would be this machine's own
     _report.write("newcomer", rows)
     print(rows)
 

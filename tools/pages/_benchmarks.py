@@ -152,6 +152,16 @@ def language_models(name: str) -> str:
     )
 
 
+def newcomer(name: str) -> str:
+    row = read(name)["rows"]
+    kind = "with" if row["native"] else "without"
+    return (
+        f"A fresh virtual environment, two commands: `pip install` of a wheel {kind} the native part, "
+        f"{row['install_s']:.0f} s; `bptt run train.py`, from its start to `report.html`, {row['run_s']:.0f} s. The "
+        f"machine's load was {row['load']:.1f}, and pip took its packages from nearby."
+    )
+
+
 SECTIONS = (
     ("Layers", "layers_padded", layers),
     ("Exactness", "exactness", exactness),
@@ -162,6 +172,7 @@ SECTIONS = (
     ("Beside other tools", "others", others),
     ("Faults repaired", "repair", repair),
     ("Language models", "lm_sotu", language_models),
+    ("A newcomer's path", "newcomer", newcomer),
 )
 
 
