@@ -40,6 +40,7 @@ def test_long_sequences_are_thinned_and_a_single_loss_stays_in_sight() -> None:
     site = digest_of(flow)["sites"]["l0"]
     assert [len(site[key]) for key in ("total", "direct")] == [64, 64]
     assert [t for t, v in site["direct"] if v] == [501, 999]
+    assert [t for t, _ in site["direct"]] == [t for t, _ in site["total"]]  # one axis for both
     assert (site["total"][0][0], site["total"][-1][0]) == (0, 999)
     assert len(site["attribution"]["gates"]) == 64
 

@@ -28,8 +28,9 @@ def digest_of(flow: Flow) -> dict[str, Any]:
     | `attribution` | log gain from step `t` back to `t-1`, by cause: `weight`, `slope`, and `gates` if there are |
     | `saturation` | shares: `tanh` states at their ends, `relu_dead` units, each gate's units stuck `open` or `shut` |
 
-    The last two are missing where they were not measured. Of a long sequence 64 steps are told, evenly spaced; of
-    `direct` the largest in the neighbourhood of each, so that a single loss is not lost between two.
+    The last two are missing where they were not measured. Of a long sequence 64 steps are told: both ends, and of each
+    stretch between them the step with the largest direct gradient, so that a single loss is not lost between two. Where
+    that is not known, they are evenly spaced.
 
     Example:
         >>> import bptt
@@ -46,11 +47,13 @@ def digest_of(flow: Flow) -> dict[str, Any]:
 
 
 def _by_step(site: Site, points: int) -> dict[str, Any]:
+    total, direct = _mean(site.grad_h, site.lengths), None
+    if site.grad_direct is not None:
+        direct = _mean(site.grad_direct, site.lengths)
+    steps = _even(len(total), points) if direct is None else _peaks(direct, points)
     found: dict[str, Any] = {
-        "total": _spaced(_mean(site.grad_h, site.lengths), points),
-        "direct": None
-        if site.grad_direct is None
-        else _peaks(_mean(site.grad_direct, site.lengths), points),
+        "total": _told(total, steps),
+        "direct": None if direct is None else _told(direct, steps),
     }
     if (causes := _attribution(site, points)) is not None:
         found["attribution"] = causes
@@ -65,23 +68,30 @@ def _mean(norms: Tensor, lengths: Tensor) -> Tensor:
     return norms.double().sum(1) / count.clamp(min=1)
 
 
-def _spaced(values: Tensor, points: int, name: Callable[[int], int] = int) -> Points:
-    """Evenly spaced entries; `name` tells the step of an entry."""
-    last = len(values) - 1
-    places = torch.linspace(0, last, min(points, last + 1)).round().long().tolist()
+def _even(count: int, points: int) -> list[int]:
+    """Evenly spaced places, both ends with them."""
+    return torch.linspace(0, count - 1, min(points, count)).round().long().tolist()
+
+
+def _peaks(values: Tensor, points: int) -> list[int]:
+    """The place of the largest entry in each of so many stretches, and both ends."""
+    edges = [
+        0,
+        *torch.linspace(1, len(values) - 1, min(points, len(values)) - 1).round().long().tolist(),
+        len(values),
+    ]
+    each = values.nan_to_num(torch.inf, torch.inf).tolist()
+    return [
+        max(range(start, stop), key=each.__getitem__)
+        for start, stop in pairwise(dict.fromkeys(edges))
+    ]
+
+
+def _told(values: Tensor, places: list[int], name: Callable[[int], int] = int) -> Points:
+    """The entries at these places; `name` tells the step of an entry."""
     pairs = zip(places, values[places].tolist(), strict=True)
     told: Points = [[name(n), short(value, DIGITS)] for n, value in pairs]
     return sorted(told, key=lambda point: point[0] or 0)
-
-
-def _peaks(values: Tensor, points: int) -> Points:
-    """The largest entry of each of so many stretches."""
-    edges = torch.linspace(0, len(values), min(points, len(values)) + 1).round().long().tolist()
-    each = values.nan_to_num(torch.inf, torch.inf).tolist()
-    places = [max(range(start, stop), key=each.__getitem__) for start, stop in pairwise(edges)]
-    return [
-        [n, short(value, DIGITS)] for n, value in zip(places, values[places].tolist(), strict=True)
-    ]
 
 
 def _attribution(site: Site, points: int) -> dict[str, Points] | None:
@@ -93,7 +103,9 @@ def _attribution(site: Site, points: int) -> dict[str, Points] | None:
         causes["gates"] = split.gates
     # Entry n is the way between steps n and n+1 of the recurrence's own order.
     name: Callable[[int], int] = (lambda n: last - n - 1) if site.reverse else (lambda n: n + 1)
-    return {cause: _spaced(values, points, name) for cause, values in causes.items()}
+    return {
+        cause: _told(values, _even(len(values), points), name) for cause, values in causes.items()
+    }
 
 
 def _saturation(site: Site) -> dict[str, Any] | None:
