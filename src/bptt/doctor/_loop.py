@@ -60,6 +60,7 @@ class Loop:
         case.sentinel.milestones = frozenset(MILESTONES).__contains__
         case.sentinel.pass_over, case.sentinel.by_hand = self._pass_over, bounds.by_hand
         self._handles: list[RemovableHandle] = []
+        self._stepping: set[int] = set()  # optimizers, by their ids
 
     def attach(self) -> None:
         """Put the hooks there that stay between probes."""
@@ -94,6 +95,7 @@ class Loop:
 
     def forget(self) -> None:
         """Drop what is known of the update that is going on."""
+        self._stepping.clear()
         self.probes.recorder.forget()
         self._case.sentinel.forget()
 
@@ -108,15 +110,21 @@ class Loop:
         bounds = self.bounds
         if not bounds.counts(optimizer):
             return
+        # A script that wraps `step` makes torch call its hooks twice, one step inside the other: it is one update.
+        again = id(optimizer) in self._stepping
+        self._stepping.add(id(optimizer))
         bounds.inside_step = bounds.stepped = True
         self.guard.timed(self._case.before_step, optimizer)
+        if again:
+            return
         self.probes.before_step(bounds.round_over(optimizer))
         self.actions.before_step(optimizer, bounds.current)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         bounds, probes, sentinel = self.bounds, self.probes, self._case.sentinel
-        if not bounds.counts(optimizer):
+        if not bounds.counts(optimizer) or id(optimizer) not in self._stepping:
             return
+        self._stepping.remove(id(optimizer))
         bounds.inside_step = False
         if probes.recording and probes.recorder.pending:  # backward ran in a closure, inside step()
             probes.harvest(boundary=True)
