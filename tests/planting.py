@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+import jaxtyping
 import torch
 from torch import Tensor, nn, optim
 from torch.nn.modules import module as global_hooks
@@ -49,6 +50,9 @@ def tables() -> list[dict[int, Any]]:
     kinds = [home[name] for home in homes for name in home if name.startswith("_global_")]
     return [value for value in kinds if isinstance(value, dict)]
 
+
+CHECKS = ("<@beartype", str(Path(jaxtyping.__file__).parent))
+"""Frames that type checks put between a caller and what it calls, in tests."""
 
 HOME = str(Path(bptt.__file__).parent)
 
@@ -111,7 +115,7 @@ def reached(run: Callable[[], object]) -> dict[Place, bool]:
 
 def _from_outside(frame: FrameType) -> bool:
     caller = frame.f_back
-    while caller is not None and caller.f_code.co_filename.startswith("<@beartype"):
+    while caller is not None and caller.f_code.co_filename.startswith(CHECKS):
         caller = caller.f_back
     return caller is None or not caller.f_code.co_filename.startswith(HOME)
 
