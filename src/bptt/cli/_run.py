@@ -33,8 +33,8 @@ def run(
     script = _open_script(name, argv, module)
     session = _open_session(name, argv, out, told)
     session.fix, session.sinks = fix, sinks
-    session.begin()
     try:
+        session.begin()  # Ctrl-C may come here, too
         script.run()
     except BaseException as error:
         session.end(error)
@@ -57,8 +57,8 @@ def check(
         _leave(f"updates is {updates}, expected a number of updates, at least 1", 2)
     script = _open_script(name, argv, module)
     session = _open_session(name, argv, out, told, updates=updates)
-    session.begin()
     try:
+        session.begin()  # Ctrl-C may come here, too
         script.run()
     except BaseException as error:
         enough = getattr(error, "bptt_enough", False)

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from bptt._errors import UnmeasurableError
 from bptt.cells import CELLS
@@ -48,14 +49,14 @@ def in_data(forward: Forward, root: Any, names: Callable[[nn.Module], str]) -> P
     """A tensor that no computation made and that holds something not finite; or the loss's target."""
     outside, inside = forward.from_outside()
     if outside:
-        return _input(outside[0], "input")
+        return _input(outside[0], "input", forward)
     if inside is not None:
         site = names(inside) or type(inside).__name__
         return Place("forward", site, "nan", gate="input", outside=True)
     for target in _targets(root):
         if not _finite(target):
-            return _input(target, "target")
-    return _in_difference(root)
+            return _input(target, "target", forward)
+    return _in_difference(root, forward)
 
 
 def _targets(root: Any) -> Iterable[Tensor]:
@@ -77,7 +78,7 @@ DIFFERENCES = ("Sub", "Rsub", "Add", "Abs", "Pow", "Mul", "Div")
 """Operations in which a loss that is written out meets its target."""
 
 
-def _in_difference(root: Any) -> Place | None:
+def _in_difference(root: Any, forward: Forward) -> Place | None:
     """A target that a loss written out was compared with: `(y - target) ** 2` keeps the difference only.
 
     The difference is not finite; of its two sides one has no graph, and the other was computed from finite numbers.
@@ -92,7 +93,7 @@ def _in_difference(root: Any) -> Place | None:
         if name.startswith(("Sub", "Rsub", "Add")) and len(below) == 2 and len(sides) == 1:
             if difference is None or not _made_of_finite(sides[0]):
                 return None
-            return _input(difference, "target")
+            return _input(difference, "target", forward)
         if len(queue) < 8 and (len(sides) == 1 or name.startswith(DIFFERENCES)):
             queue += sides
     return None
@@ -122,11 +123,25 @@ def _saved(node: Any) -> list[Tensor]:
     return found
 
 
-def _input(tensor: Tensor, site: str) -> Place:
+def _input(tensor: Tensor, site: str, forward: Forward) -> Place:
     first = (~tensor.isfinite()).nonzero()[0].tolist()
+    if len(first) > 1 and _time_first(tensor, forward):
+        step, sample, *unit = first
+        return Place("input", site, _what(tensor), step, sample, unit[-1] if unit else None)
     sample = first[0] if first else None
     step = first[1] if len(first) == 3 else None
     return Place("input", site, _what(tensor), step, sample, first[-1] if len(first) > 1 else None)
+
+
+def _time_first(tensor: Tensor, forward: Forward) -> bool:
+    """Whether its axes begin as the input of a recurrent module that takes time first."""
+    for seen in forward.calls:
+        packed = bool(seen.args) and isinstance(seen.args[0], PackedSequence)
+        if seen.is_cell or packed or seen.x.dim() != 3:
+            continue
+        if seen.x.shape[:2] == tensor.shape[:2]:
+            return not seen.module.batch_first
+    return False
 
 
 def in_states(calls: Several[Seen], names: Callable[[nn.Module], str]) -> Place | None:
