@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: demo test browser check docs sanitize format bench screen lock sbom audit clean
+.PHONY: demo test browser check docs sanitize format bench soak screen lock sbom audit clean
 
 # The main job on real text: a plain torch.nn character model, unchanged, under the monitor.
 demo: $(STAMP)
@@ -47,6 +47,10 @@ format: $(STAMP)
 # Every benchmark is one script that writes its own file under benchmarks/results/.
 bench: $(STAMP)
 	set -e; for script in benchmarks/[!_]*.py; do $(BIN)/python $$script; done
+
+# An hour of training with the monitor on: memory, file sizes, overhead.
+soak: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak.py --minutes 60
 
 # The terminal screen in README.md, made anew.
 screen: $(STAMP)
