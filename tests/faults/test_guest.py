@@ -1,6 +1,7 @@
 """A guest leaves the house as it was: torch's tables of hooks and its functions, before, amid and after a run."""
 
 import cProfile
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -122,3 +123,39 @@ def test_two_monitors_of_two_models(tmp_path: Path) -> None:
     kinds = [each.tally.sites["l0"]["kind"] for each in (first, second)]
     assert (kinds, first.updates, second.updates) == (["gru", "lstm"], 3, 3)
     assert torch_now() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["Recorder._after", "Forward._look", "Loop._before_step", "Sentinel._pass"]
+)
+def test_a_script_whose_signal_handler_raises_amid_our_code(name: str, tmp_path: Path) -> None:
+    """A timeout of the script's own is the script's, wherever it strikes; the watching goes on."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("of the script's own")
+
+    def strike(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_qualname == name and not struck:
+            struck.append(name)
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGUSR1)
+
+    struck, caught, profiled = list[str](), list[str](), sys.getprofile()
+    before = signal.signal(signal.SIGUSR1, late)
+    model = nn.GRU(2, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    try:
+        with Monitor(model, optimizer, out=tmp_path / "run") as monitor:
+            sys.setprofile(strike)
+            for _ in range(4):
+                try:
+                    optimizer.zero_grad()
+                    model(torch.randn(4, 2, 2))[0].square().mean().backward()
+                    optimizer.step()
+                except TimeoutError as error:
+                    caught.append(str(error))
+    finally:
+        sys.setprofile(profiled)
+        signal.signal(signal.SIGUSR1, before)
+    assert (struck, caught) == ([name], ["of the script's own"])
+    assert (monitor.fault, monitor.updates) == (None, 3)

@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Protocol, runtime_checkable
 
+from bptt.flow.record._shelter import of_a_signal
+
 
 @runtime_checkable
 class Clock(Protocol):
@@ -53,8 +55,10 @@ class Guard:
             spent, began = self.seconds, time.perf_counter()
             try:
                 return call(*args, **kwargs)
-            except Exception:
-                self.fail(traceback.format_exc())
+            except Exception as fault:
+                if of_a_signal(fault):
+                    raise
+                self.catch(fault)
             finally:
                 wall = time.perf_counter() - began
                 # A shielded call inside this one has added its time already: what counts is the outermost.
@@ -92,4 +96,6 @@ class Guard:
         try:
             yield
         except Exception as fault:
+            if of_a_signal(fault):
+                raise
             self.catch(fault)

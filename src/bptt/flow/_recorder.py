@@ -24,7 +24,7 @@ from bptt.flow.record._capture import capture, link
 from bptt.flow.record._guest import elsewhere, unnoticed
 from bptt.flow.record._names import Names
 from bptt.flow.record._own_cells import OwnCells
-from bptt.flow.record._shelter import each_of, keep_faults, keep_no_more
+from bptt.flow.record._shelter import each_of, keep_faults, keep_no_more, of_a_signal
 from bptt.flow.record._watch import watch
 
 Keep = Literal["norms", "full"]
@@ -49,6 +49,8 @@ def hook(method: Callable[..., None]) -> Callable[..., None]:
         try:
             method(self, *args, **kwargs)
         except Exception as fault:
+            if of_a_signal(fault):
+                raise
             self.fail(fault)
         finally:
             self.seconds = max(self.seconds, spent + time.perf_counter() - began)

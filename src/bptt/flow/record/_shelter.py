@@ -4,6 +4,7 @@ Hooks on the graph and wrappers around torch's functions belong to no one record
 of their faults, and gives up.
 """
 
+import signal
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -42,11 +43,33 @@ def sheltered(call: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return call(*args, **kwargs)
         except Exception as fault:
+            if of_a_signal(fault):
+                raise
             for keeper in tuple(_keepers):
                 keeper(fault)
         return None
 
     return shelter
+
+
+def of_a_signal(fault: Exception) -> bool:
+    """Whether it came out of a signal's handler, such as a script's timeout: it met our code by chance.
+
+    Example:
+        >>> of_a_signal(ValueError())
+        False
+    """
+    handlers = {
+        getattr(getattr(handler, "__func__", handler), "__code__", None)
+        for number in signal.valid_signals()
+        if callable(handler := signal.getsignal(number))
+    }
+    trace = fault.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def each_of(*calls: Callable[[], object]) -> None:
