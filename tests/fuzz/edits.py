@@ -81,18 +81,22 @@ def change(value: Any, draw: Draw) -> None:
         case 1 if isinstance(container, dict):
             container[draw.choice(KEYS)] = container.pop(key)
         case 1 | 2 if isinstance(container, list):
-            container.insert(key, container[key])
+            container.insert(key, copied(container[key]))
         case 2:
-            container[draw.choice(KEYS)] = draw.choice(VALUES)
+            container[draw.choice(KEYS)] = copied(draw.choice(VALUES))
         case 3:
             other, there = found[draw.below(min(len(found), 65_536))]
-            container[key] = json.loads(json.dumps(other[there]))
+            container[key] = copied(other[there])
         case 4:
             for _ in range(draw.choice((1, 3, 60))):
                 container[key] = [container[key]]
         case _:
-            # A copy: a later change must not reach into the table.
-            container[key] = json.loads(json.dumps(draw.choice(VALUES)))
+            container[key] = copied(draw.choice(VALUES))
+
+
+def copied(value: Any) -> Any:
+    """A later change must not reach into the table of values, nor into its own container."""
+    return json.loads(json.dumps(value))
 
 
 def sealed(content: dict[str, Any]) -> bytes:

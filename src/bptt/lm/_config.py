@@ -134,7 +134,7 @@ class Config:
             )
 
     def _check_types(self) -> None:
-        """That every setting is of its default's type; a whole number will do for a float, and none is past 2**31."""
+        """That every setting is of its default's type and not beyond all use; a whole number will do for a float."""
         for each in fields(self):
             value: Any = getattr(self, each.name)
             kind: type = type(each.default)
@@ -143,8 +143,11 @@ class Config:
                 fits = fits and all(isinstance(name, str) for name in value)
             if not fits:
                 raise LmError(f"{each.name} is {value!r}, expected {KINDS[kind]}")
-            if isinstance(value, int | float) and abs(value) >= 2**31 and each.name != "seed":
-                raise LmError(f"{each.name} is {value}, expected a number below 2**31")
+            most = (
+                2**31 if kind is int else 1e300
+            )  # sizes that a machine has; floats that can be doubled
+            if isinstance(value, int | float) and abs(value) >= most and each.name != "seed":
+                raise LmError(f"{each.name} is {value}, expected a number below {most}")
         if not self.seed < 2**63:
             raise LmError(f"seed is {self.seed}, expected a number below 2**63")
 
