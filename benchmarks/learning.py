@@ -22,7 +22,7 @@ BASE = Variant(source="pilot runs of this benchmark", hidden=64, batch=32, lr=1e
 ADDING = replace(BASE, task={"length": 200}, updates=3000)
 ORDER = replace(BASE, task={"length": (20, 50)}, updates=4000)
 COPY = replace(
-    BASE, task={"length": 100}, hidden=128, batch=20, lr=5e-3, updates=7000, sequences=500
+    BASE, task={"length": 100}, hidden=128, batch=20, lr=5e-3, updates=12_000, sequences=500
 )
 
 CASES = (
