@@ -267,12 +267,16 @@ def run(training: Training, folder: Path, bug: Planted) -> bytes:
 
 
 class Outcome(NamedTuple):
-    """What came of a planted bug: the weights' bytes, the lines that told of it, what reached the training."""
+    """What came of a planted bug: the weights' bytes, the lines that told of it, what reached the training.
+
+    `noted`: the run's notes say that something could not be measured, and why: one site's trouble ends no watching.
+    """
 
     weights: bytes | None
     told: list[str]
     escaped: str | None
     raised: int
+    noted: bool
 
 
 def outcome(watch: Callable[..., bytes], training: Training, place: Place | None) -> Outcome:
@@ -285,8 +289,11 @@ def outcome(watch: Callable[..., bytes], training: Training, place: Place | None
             escaped = f"{type(error).__name__}: {error}"
         finally:
             clean()
+        noted = any(
+            "planted in" in each.read_text() for each in Path(name).glob("run/findings.json")
+        )
     told = [line for line in said.getvalue().splitlines() if "fault of" in line or "Bug" in line]
-    return Outcome(weights, told, escaped, bug.raised)
+    return Outcome(weights, told, escaped, bug.raised, noted)
 
 
 def clean() -> None:
@@ -329,7 +336,7 @@ def harm(scene: str, place: Place, wanted: bytes) -> str | None:
         return f"it reached the training: {found.escaped}"
     if found.weights != wanted:
         return "the weights are others"
-    if found.raised and len(found.told) != 1:
+    if found.raised and len(found.told) != 1 and (found.told or not found.noted):
         return f"{len(found.told)} lines told of it: {found.told}"
     return None
 

@@ -132,8 +132,9 @@ class Session:
         """Keep a fault of bptt's own from the script; the first one is told at the end."""
         try:
             yield
-        except Exception:
-            self._fault = self._fault or traceback.format_exc()
+        except Exception as fault:
+            if not _of_a_signal(fault):
+                self._fault = self._fault or traceback.format_exc()
 
     def _tell(self, line: str) -> None:
         """A repair is made: said as it happens."""
@@ -191,6 +192,15 @@ class Session:
             )
             with contextlib.suppress(OSError, ValueError):
                 print(f"bptt: {plain[:4096]}", file=self._stderr, flush=True)
+
+
+def _of_a_signal(fault: Exception) -> bool:
+    """Whether a signal handler of the script's raised it as we worked: that is none of ours."""
+    if "torch" not in sys.modules:
+        return False
+    from bptt.flow.record._shelter import of_a_signal
+
+    return of_a_signal(fault)
 
 
 def shortest(path: Path) -> str:
