@@ -11,6 +11,8 @@ import torch
 # torch's first call in a process is slow, so a deadline would fail the first example and no other;
 # derandomised, so that a failure on one machine is a failure on all.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, print_blob=True)
+# `pytest --hypothesis-profile=long tests/properties`: fifty times as many, and others every time.
+hypothesis.settings.register_profile("long", deadline=None, max_examples=5000, print_blob=True)
 hypothesis.settings.load_profile("tests")
 
 # The order in which floating-point sums are taken depends on the number of threads. The scripts

@@ -78,8 +78,12 @@ def _check(site: Site) -> None:
         tensor = getattr(site, name)
         if tensor is None and name not in ALWAYS:
             continue
-        if not isinstance(tensor, Tensor) or tensor.dim() != axes or not tensor.numel():
+        if not isinstance(tensor, Tensor) or tensor.dim() != axes:
             raise ValueError(f"{name} is no tensor of {axes} axes")
+        if not tensor.numel() and (name != "log_factors" or site.steps > 1):
+            raise ValueError(
+                f"{name} is empty"
+            )  # factors lie between steps: of one step there are none
         if name.startswith("grad_") and tensor.shape != site.grad_h.shape:
             raise ValueError(f"{name} is of another shape than grad_h")
 

@@ -139,6 +139,9 @@ class Site:
 
         Args:
             length: K, the number of steps that the gradient is let through, at least 1.
+
+        Returns:
+            Between 0 and 1; None if the credit was not measured, or overflowed, where no share can be taken.
         """
         if not isinstance(length, int) or length < 1:
             raise BpttError(
@@ -147,6 +150,8 @@ class Site:
         if self.log_credit is None or self.log_credit[0].isnan():
             return None
         measured = self.log_credit[: self.lags + 1]
+        if measured.max() == math.inf:
+            return None
         mass = (measured - measured.max()).exp()
         return float(mass[length:].sum() / mass.sum())
 

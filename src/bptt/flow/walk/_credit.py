@@ -131,7 +131,11 @@ def _record(out: Tensor, t: int, block: list[State], scale: Tensor) -> tuple[Sta
 
 
 def by_lag(log_norms: Tensor, taus: Tensor, bears: Tensor) -> Credit:
-    """Sum the anchors' log norms `[T, A, B]` by their lag."""
+    """Sum the anchors' log norms `[T, A, B]`, each less its own at τ, by their lag.
+
+    What enters is of norm 1 up to its rounding only, and where the gradient is all but zero, not even that.
+    """
+    log_norms = log_norms - log_norms.gather(0, taus.clamp(min=0).unsqueeze(0))
     steps = torch.arange(len(log_norms), device=taus.device).view(-1, 1, 1)
     lag = taus - steps
     inside = (lag >= 0) & (taus >= 0) & ~log_norms.isnan()

@@ -43,23 +43,26 @@ def propose_length(site: Site, lost: float = 0.1) -> int:
     """
     if not 0 < lost < 1:
         raise RemedyError(f"lost is {lost}, expected a share between 0 and 1, such as 0.1")
-    curve = [] if site.credit is None else [c for c in site.credit.tolist() if math.isfinite(c)]
+    curve = torch.empty(0) if site.log_credit is None else site.log_credit[: site.lags + 1].double()
     if len(curve) < 3:
         raise RemedyError(
             f"{site.name} has no credit curve of 3 lags or more; measure a longer sequence"
         )
-    kept = torch.tensor(curve, dtype=torch.float64)
+    top = float(
+        curve.max()
+    )  # what is lost is a share, so that the unit is free; no exponential overflows in this one
     rate, tail = -math.inf, 0.0
-    if curve[-1] > 0:
+    if top == math.inf or curve[-1] > -math.inf:
         half = (len(curve) - 1) // 2
-        rate = math.log(curve[-1] / curve[half]) / (len(curve) - 1 - half)
-        if rate > -FLAT:
+        rate = float(curve[-1] - curve[half]) / (len(curve) - 1 - half)
+        if not rate <= -FLAT or top == math.inf:
             raise RemedyError(
                 f"the credit of {site.name} does not fall with the lag (rate {rate:+.2g} a step over the last half of "
                 f"{len(curve)} lags), so no length throws away as little as {lost:g}; give a length that the task or "
                 "the memory allows"
             )
-        tail = curve[-1] * math.exp(rate) / -math.expm1(rate)
+        tail = math.exp(float(curve[-1]) - top + rate) / -math.expm1(rate)
+    kept = (curve - top).exp()
     allowed = lost * (float(kept.sum()) + tail)
     beyond = kept.flip(0).cumsum(0).flip(0) + tail
     inside = (beyond <= allowed).nonzero()
