@@ -245,6 +245,21 @@ def test_non_finite_values_are_shown_not_hidden() -> None:
     assert any("not finite" in note.reason for note in flow.notes)
 
 
+def test_nothing_is_said_of_a_reach_through_states_that_are_not_finite() -> None:
+    torch.manual_seed(0)
+    model, x = nn.GRU(3, 8), torch.randn(12, 2, 3)
+
+    x[5] = float("nan")
+    flow = bptt.measure(model, x, loss=last)
+    site = flow["l0"]
+    assert (site.horizon, site.unreached, site.rate, site.lags) == (None, None, None, 0)
+    assert site.reach() == "not measured"
+    assert "0 steps" not in flow.summary()
+    assert flow.digest()["sites"]["l0"]["horizon"] is None
+    x[5, 0] = 1.0  # one sample is enough to tell
+    assert bptt.measure(model, x, loss=last)["l0"].lags == 11
+
+
 # torch calls scripting deprecated; scripts that use it are still there to be measured.
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_compiled_and_scripted_modules_are_named() -> None:

@@ -111,7 +111,8 @@ def _credit_of_a_uniform_gradient(
 ) -> Credit:
     """The credit curve where no sample's gradient is finite: a uniform one enters in the place of each that is not.
 
-    It shows the recurrence along the run's own states, which is where a gradient that overflowed came from.
+    It shows the recurrence along the run's own states, which is where a gradient that overflowed came from. Where
+    those are not finite either, nothing is known of it.
     """
     clean = replace(
         track,
@@ -124,7 +125,10 @@ def _credit_of_a_uniform_gradient(
         },
     )
     lin = Linearised(clean, ran_as)
-    return credit(lin, walk_back(lin, want_dx=False, full=False), inside)
+    curve = credit(lin, walk_back(lin, want_dx=False, full=False), inside)
+    # States that are not finite either leave lag 0 alone, which is what entered and tells nothing of a reach.
+    through = bool(curve.anchors[1:].any())
+    return curve if through else curve._replace(anchors=torch.zeros_like(curve.anchors))
 
 
 def _uniform(grad: Tensor) -> Tensor:

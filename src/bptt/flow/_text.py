@@ -17,7 +17,8 @@ def summary(flow: Flow) -> str:
 
 
 def _line(site: Site) -> str:
-    parts = [f"{site.name} ({site.kind}): gradient reaches {site.reach()}"]
+    reach = "reach not measured" if site.horizon is None else f"gradient reaches {site.reach()}"
+    parts = [f"{site.name} ({site.kind}): {reach}"]
     if site.rate is not None:
         parts.append(f"x{math.exp(site.rate):.3g} per step")
     if site.unreached is not None:
