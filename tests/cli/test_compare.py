@@ -33,7 +33,7 @@ def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["before", "after"]
     reach = next(line for line in lines if "reach" in line)
-    assert reach.split() == ["≠", "reach", "11", "of", "128", "127", "of", "128", "(+1055", "%)"]
+    assert reach.split() == ["≠", "reach", "11", "of", "128", "all", "128", "(+1055", "%)"]
     assert not any("damaged" in line for line in lines)
 
 

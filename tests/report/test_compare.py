@@ -126,6 +126,28 @@ def test_sites_that_one_run_lacks() -> None:
     assert texts(row([a_run("a"), other], "site encoder.l1", "reach")) == ["–", "10 → 30 of 100"]
 
 
+def test_a_reach_is_told_as_everywhere() -> None:
+    assert row([a_run(last=99)], "site rnn.l0", "reach").cells[0].text == "10 → all 100"
+    assert row([a_run(last=98)], "site rnn.l0", "reach").cells[0].text == "10 → 98 of 100"
+    lost = a_run("b")
+    gone = {"horizon": 0, "lags": 0, "rate": None, "unreached": 0.98, "total": [[0, None]]}
+    lost.records[-1]["sites"]["rnn.l0"] |= gone
+    reach = row([a_run(), lost], "site rnn.l0", "reach")
+    assert reach.cells[1].text == "10 → not finite"
+    assert reach.differs
+    assert not reach.best
+    assert row([a_run(), lost], "site rnn.l0", "unreached").cells[1] == NOTHING
+
+
+def test_a_run_that_saw_nothing_has_no_verdict() -> None:
+    nothing = Run(Path("c"), {"script": "train.py", "state": "finished", "updates": 0})
+    found = row([a_run(), nothing, a_run(last=60)], "findings", "error VG101")
+    assert [each.text for each in found.cells] == ["rnn.l0", "–", "none"]
+    assert found.best == {2}
+    clean = row([a_run(last=60), nothing], "findings", "all")
+    assert [each.text for each in clean.cells] == ["none", "–"]
+
+
 def test_remedies_and_a_run_that_goes_on() -> None:
     repair = {"remedy": "forget_bias", "args": {"value": 3.0}, "update": 4, "outcome": "kept"}
     mended = a_run("b", repairs=[repair], state="running")

@@ -77,6 +77,12 @@ def test_what_is_worst_stays_and_the_rest_is_counted() -> None:
     assert alike[-1] == "advice VG102 some-name · l0, l1, l2 and 2 more · since update 5"
 
 
+def test_a_site_whose_gradients_are_not_finite_comes_first() -> None:
+    lost = Reach("enc.l9", {"horizon": None, "lags": 0, "total": [[0, None], [1, None]]})
+    made = lines(Glance("train.py", sites=[*glance(9).sites, lost]), rows=5)
+    assert any(each.startswith("enc.l9  ·") and "gradients are not finite" in each for each in made)
+
+
 def test_before_anything_is_known() -> None:
     head, loss, site, found = lines(Glance("train.py"))
     assert head.startswith("── bptt · train.py ──")

@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from bptt.doctor import Tally
 from bptt.report import console, show
@@ -86,8 +87,52 @@ def test_the_page_to_look_at_is_the_last_line() -> None:
 def test_unknown_numbers_are_left_out() -> None:
     nothing = dict.fromkeys(["horizon", "rate", "unreached", "credit"])
     text = page({"rnn.l0": site(**nothing)})
-    assert "rnn.l0  tanh RNN · gradient reaches an unknown number of steps\n" in text
+    assert "rnn.l0  tanh RNN · reach not measured\n" in text
     assert "None" not in text
+
+
+def test_gradients_that_are_not_finite_are_no_reach_of_no_step() -> None:
+    lost = site(horizon=None, lags=0, rate=None, unreached=None, total=[[0, None], [127, None]])
+    tally = Tally()
+    tally.add({"update": 1, "sites": {"rnn.l0": site(total=[[0, 1.0]])}})
+    tally.add({"update": 3, "sites": {"rnn.l0": lost}})
+    file = io.StringIO()
+    show(RUN, tally, console(file))
+    title = file.getvalue().splitlines()[2]
+    assert title == (
+        "rnn.l0  tanh RNN · gradients are not finite · gradient reached 9 of 128 steps at update 1"
+    )
+    # As folders of earlier versions have it: a horizon of 0, and a share that nothing was measured for.
+    earlier = lost | {"horizon": 0, "unreached": 0.98}
+    assert "tanh RNN · gradients are not finite\n" in page({"rnn.l0": earlier})
+    many = page({f"l{n}": earlier for n in range(9)})
+    assert "l3    tanh RNN  gradients are not finite\n" in many
+    assert "98 %" not in many
+
+
+@pytest.mark.parametrize("columns", [34, 40, 80, 300])
+def test_on_a_terminal_lines_break_between_words(columns: int) -> None:
+    message = " ".join(["thousandfold"] * 30)
+    finding = {
+        "code": "VG101",
+        "name": "x",
+        "site": "rnn.l0",
+        "severity": "error",
+        "message": message,
+    }
+    tally, folder = Tally(), "runs/" + "x" * 400
+    tally.add({"update": 1, "sites": {"rnn.l0": site()}})
+    tally.verdict = [finding]
+    out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=columns)
+    show(RUN, tally, out, folder)
+    lines = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    told = [line for line in lines if "thousandfold" in line]
+    assert set(" ".join(told).split()) == {"thousandfold"}
+    assert all(line.startswith("  t") for line in told)
+    assert all(len(line) <= columns for line in lines if "│" not in line and "xxx" not in line)
+    assert f"Results: {folder}" in lines, "a path can be copied"
+    pictured = [line for line in lines if "│" in line]
+    assert len(pictured) == 5
 
 
 def test_notes_and_sentence() -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from bptt.doctor import Run
 from bptt.report._panel_glance import WORST, glance_of
+from bptt.report.terminal import unfinite
 
 TWENTIETH = 20
 """A loss is the mean over this part of a run, at its beginning or its end: a single batch says little."""
@@ -159,8 +160,9 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _site(first: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
     told = {key: last.get(key) for key in ("kind", "steps", "lags")}
-    pairs = {key: [first.get(key), last.get(key)] for key in ("horizon", "rate", "unreached")}
-    return {**told, **pairs}
+    looks = [{} if unfinite(each) else each for each in (first, last)]
+    pairs = {key: [each.get(key) for each in looks] for key in ("horizon", "rate", "unreached")}
+    return {**told, **pairs, "finite": not unfinite(last)}
 
 
 def _findings(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -277,13 +279,24 @@ def _site_rows(told: Sequence[Mapping[str, Any]]) -> list[Line]:
 
 def _finding_rows(told: Sequence[Mapping[str, Any]]) -> list[Line]:
     found = [{(each["severity"], each["code"]): each for each in t["findings"]} for t in told]
+    # Of a run that nothing was measured of, no finding says nothing.
+    looked = [bool(t["findings"] or t["sites"] or t["updates"]) for t in told]
     keys = sorted(
         {key for each in found for key in each}, key=lambda key: (WORST.get(key[0], 3), key)
     )
     if not keys:
-        return [Line("findings", "all", [Cell(0, "none")] * len(told))]
+        none = [Cell(0, "none") if each else NOTHING for each in looked]
+        return [Line("findings", "all", none)]
     return [
-        Line("findings", " ".join(key), [_sites(each.get(key)) for each in found], "low")
+        Line(
+            "findings",
+            " ".join(key),
+            [
+                _sites(each.get(key)) if seen else NOTHING
+                for each, seen in zip(found, looked, strict=True)
+            ],
+            "low",
+        )
         for key in keys
     ]
 
@@ -296,13 +309,20 @@ def _sites(found: Mapping[str, Any] | None) -> Cell:
 
 
 def _reach(site: Mapping[str, Any] | None) -> Cell:
-    if site is None or not _is_number(site["horizon"][1]):
+    if site is None:
         return NOTHING
-    first, last = site["horizon"]
-    lags = site["lags"]
-    of = f" of {lags + 1}" if isinstance(lags, int) else ""
+    (first, last), lags = site["horizon"], site["lags"]
     before = f"{first} → " if _is_number(first) and first != last else ""
-    return Cell(last, f"{before}{last}{of}")
+    if not site["finite"]:
+        return Cell("not finite", f"{before}not finite")
+    if not _is_number(last):
+        return NOTHING
+    if not isinstance(lags, int):
+        return Cell(last, f"{before}{last}")
+    # As everywhere else: the largest lag of n steps is n - 1, and a gradient that gets there reaches all of them.
+    return Cell(
+        last, f"{before}all {lags + 1}" if last >= lags else f"{before}{last} of {lags + 1}"
+    )
 
 
 def _rate(site: Mapping[str, Any] | None) -> Cell:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bptt.doctor import Run
+from bptt.report.terminal import unfinite
 
 Digest = Mapping[str, Any]
 
@@ -30,13 +31,15 @@ class Reach:
 
     @property
     def share(self) -> float | None:
-        """Of the lags there are, those that the gradient reaches; None if that is not known.
+        """Of the lags there are, those that the gradient reaches; 0 where none is a number, None if that is not known.
 
         Example:
             >>> Reach("rnn.l0", {"horizon": 31, "lags": 124}).share
             0.25
         """
         horizon, lags = self.last.get("horizon"), self.last.get("lags")
+        if unfinite(self.last):
+            return 0.0
         return min(horizon / lags, 1.0) if horizon is not None and lags else None
 
 

@@ -32,6 +32,10 @@ KINDS = {
     "own": "own cell",
 }
 
+PATHS = ("Results: ", "To look at: ")
+UNFINITE = "gradients are not finite"
+UNKNOWN = "reach not measured"
+
 Digest = Mapping[str, Any]
 
 
@@ -79,13 +83,14 @@ def show(
         lines += ["", Text("Not measured, or only in part", style="bold")]
         lines += [f"  {named(note['subject'])}: {clean(note['reason'])}" for note in tally.notes]
     if folder is not None:
-        lines += ["", f"Results: {clean(folder, 4096)}"]
-        lines += [f"To look at: {clean(page, 4096)}"] if page is not None else []
+        lines += ["", f"{PATHS[0]}{clean(folder, 4096)}"]
+        lines += [f"{PATHS[1]}{clean(page, 4096)}"] if page is not None else []
     for line in lines:
         text = Text(line) if isinstance(line, str) else line
         if ascii_only:
             text.plain = to_ascii(text.plain)
-        out.print(text, soft_wrap=True)
+        for row in folded(text, out) if out.is_terminal else [text]:
+            out.print(row, soft_wrap=True)
 
 
 def reach(digest: Digest) -> str:
@@ -94,13 +99,30 @@ def reach(digest: Digest) -> str:
     Example:
         >>> reach({"horizon": 11, "lags": 127}), reach({"horizon": 127, "lags": 127})
         ('11 of 128 steps', 'all 128 steps')
+        >>> reach({"horizon": None, "total": [[0, None], [1, None]]})
+        'gradients are not finite'
     """
     horizon, lags = digest.get("horizon"), digest.get("lags") or 0
+    if unfinite(digest):
+        return UNFINITE
     if horizon is None:
-        return "an unknown number of steps"
+        return UNKNOWN
     if lags == 0:
         return "no earlier step: there is none" if digest.get("steps") == 1 else "no earlier step"
     return f"all {lags + 1} steps" if horizon >= lags else f"{horizon} of {lags + 1} steps"
+
+
+def unfinite(digest: Digest) -> bool:
+    """Whether the gradients of a site were measured, and nothing of them but nan and infinities was found.
+
+    Example:
+        >>> unfinite({"total": [[0, None]]}), unfinite({"total": [[0, 0.5]]}), unfinite({})
+        (True, False, False)
+    """
+    total = digest.get("total")
+    pairs = total if isinstance(total, (list, tuple)) else ()
+    values = [each[1] for each in pairs if isinstance(each, (list, tuple)) and len(each) == 2]
+    return bool(values) and all(value is None for value in values) and not digest.get("lags")
 
 
 def kind(digest: Digest) -> str:
@@ -142,20 +164,25 @@ def plot(
         return lines
     width = min(WIDTH, max(columns - 9, 24))
     for row in draw(digest["credit"], threshold, width=width, ascii_only=ascii_only):
-        line = Text(f"{row.label:>6} ").append("┼" if row.at_threshold else "│", style="dim")
+        line = Text(f"{row.label:>6} ", no_wrap=True).append(
+            "┼" if row.at_threshold else "│", style="dim"
+        )
         style = "yellow" if row.at_threshold else "cyan"
         lines.append(line.append(row.cells, style=style))
     return [*lines, Text(" " * 8 + axis(digest.get("lags") or 0, width), style="dim")]
 
 
 def _title(name: str, digest: Digest, first: Digest) -> Text:
-    parts = [kind(digest)]
-    parts.append(f"gradient reaches {reach(digest)}")
+    parts, said = [kind(digest)], reach(digest)
+    known = said not in (UNFINITE, UNKNOWN)
+    parts.append(f"gradient reaches {said}" if known else said)
     if digest.get("rate") is not None:
         parts.append(f"×{math.exp(digest['rate']):.3g} per step")
-    if digest.get("unreached") is not None:
+    if known and digest.get("unreached") is not None:
         parts.append(f"{100 * digest['unreached']:.0f} % of steps unreached")
-    if first.get("horizon") not in (None, digest.get("horizon")):
+    if not known and first.get("horizon") is not None and not unfinite(first):
+        parts.append(f"gradient reached {reach(first)} at update {first.get('update')}")
+    elif first.get("horizon") not in (None, digest.get("horizon")):
         parts.append(f"{first['horizon']} at update {first.get('update')}")
     return Text().append(named(name), style="bold").append(f"  {' · '.join(parts)}")
 
@@ -171,7 +198,7 @@ def _table(tally: Tally) -> list[str | Text]:
                 kind(digest),
                 reach(digest),
                 "" if rate is None else f"×{math.exp(rate):.3g}",
-                "" if unreached is None else f"{100 * unreached:.0f} %",
+                "" if unreached is None or unfinite(digest) else f"{100 * unreached:.0f} %",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -181,6 +208,28 @@ def _table(tally: Tally) -> list[str | Text]:
         lines.append("  ".join(cells).rstrip())
     lines[0] = Text(str(lines[0]), style="bold")
     return lines
+
+
+def folded(text: Text, out: Console) -> list[Text]:
+    """A line wider than the terminal, broken between words; what follows is indented as far as its text, or by two.
+
+    Pictures and paths stay whole: a path that is broken cannot be copied.
+
+    Example:
+        >>> import io
+        >>> out = Console(file=io.StringIO(), width=20)
+        >>> [row.plain for row in folded(Text("  a gradient reaches 11 of 60 steps"), out)]
+        ['  a gradient reaches', '  11 of 60 steps']
+    """
+    if text.cell_len <= out.width or text.no_wrap or text.plain.startswith(PATHS):
+        return [text]
+    indent = len(text.plain) - len(text.plain.lstrip(" "))
+    first, *rest = text[indent:].wrap(out, max(out.width - max(indent, 2), 10))
+    rows = [Text(" " * indent).append_text(first)]
+    rows += [Text(" " * max(indent, 2)).append_text(each) for each in rest]
+    for row in rows:
+        row.rstrip()
+    return rows
 
 
 def _count(n: int | None, what: str) -> str:

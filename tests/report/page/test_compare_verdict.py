@@ -65,11 +65,11 @@ def test_the_sentences_have_the_numbers() -> None:
     rows += [found("warning SA302", 2, 1), found("advice VG102", 1, 0)]
     told: list[dict[str, Any]] = [{"script": "a.py"}, {"script": "b.py"}]
     assert [plain(each) for each in lead(rows, told, ["a", "b"])] == [
+        "They are of different scripts, whose losses need not mean the same.",
         "The loss ends at 1 in b and at 2 in a.",
         "In l1, a gradient reaches 80 of 100 steps in b, 8 of 100 in a.",
         "VG101 was found in a, not in b.",
         "SA302 was found in all, not at the same number of sites.",
-        "They are of different scripts, whose losses need not mean the same.",
     ]
     assert lead([loss(1, 1)], told[:1] * 2, ["a", "b"]) == []
 
@@ -84,3 +84,11 @@ def test_many_runs_and_many_findings_stay_short() -> None:
 def test_names_are_text() -> None:
     text = headline([loss(2, 1)], ["a", "</h1><script>"])
     assert text.startswith("<bdi>&lt;/h1&gt;&lt;script&gt;</bdi>")
+
+
+def test_a_run_that_nothing_was_measured_of_lacks_no_finding() -> None:
+    told: list[dict[str, Any]] = [{"script": "a.py"}] * 3
+    said = [plain(each) for each in lead([found("error VG101", 1, None, 0)], told, ["a", "b", "c"])]
+    assert said == ["VG101 was found in a, not in c."]
+    said = [plain(each) for each in lead([found("error VG101", 1, None, 2)], told, ["a", "b", "c"])]
+    assert said == ["VG101 was found in a, c."]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bptt.report.page._verdict import headline, lead
+from bptt.report.page._verdict import far, headline, lead, reach
+from bptt.rules import pages
 
 
 def site(name: str = "l0", horizons: tuple[int, ...] = (9,)) -> dict[str, Any]:
@@ -25,6 +26,40 @@ def test_what_was_repaired_is_not_passed_over() -> None:
     assert headline({"repairs": [undone]}, []).startswith("Nothing is wrong that the ")
     left = {"name": "short-memory", "site": "l0", "severity": "warning"}
     assert headline({"repairs": [kept]}, [left]) == "Short memory in l0."
+
+
+def test_a_run_that_was_cut_short_is_not_told_as_fine() -> None:
+    run = {"state": "failed", "exit_code": 3}
+    said = headline(run, [])
+    assert said == f"The script failed; until then the {len(pages())} rules found nothing wrong."
+    assert lead(run, [], said) == ["The script ended with an error (exit code 3)."]
+    for state in ("running", "killed", "interrupted"):
+        run = {"state": state, "exit_code": None}
+        assert headline(run, []).endswith(f" the {len(pages())} rules found nothing wrong.")
+        assert lead(run, [], headline(run, [])) == [], "once is enough"
+        assert len(lead(run, [], "Short memory in l0.")) == 1
+
+
+def test_a_sentence_begins_large_and_a_name_as_it_is() -> None:
+    assert lead({"sentence": "no recurrence was seen"}, []) == ["No recurrence was seen."]
+    assert lead({"sentence": "a.py did not import torch"}, []) == ["a.py did not import torch."]
+
+
+def test_gradients_that_are_no_longer_finite() -> None:
+    lost = site(horizons=(49, 30, 0)) | {"finite": False}
+    lost["reach"] |= {"updates": [1, 9, 71], "horizon": [49, 30, None], "lags": [49, 49, 0]}
+    assert lead({}, [lost]) == [
+        "At update 71 the gradients of l0 are no longer finite; at update 9 one reached 30 of 50 steps back."
+    ]
+    assert far(lost) == "Its gradients are not finite"
+    assert reach(lost) == "not finite"
+    never = site("l1") | {"finite": False}
+    never["reach"] |= {"updates": [1], "horizon": [None], "lags": [0]}
+    assert lead({}, [never]) == ["The gradients of l1 are not finite."]
+    both = lead({}, [lost, never, site("l2")])
+    assert both[0] == "The gradients of two of 3 sites are not finite; of l0 first at update 71."
+    assert both[1].startswith("A gradient in l2 reaches 9 of 100 steps back")
+    assert far({**site(), "reach": never["reach"]}) == "How far a gradient reaches was not measured"
 
 
 def test_a_reach_that_changed_is_told_with_where_it_began() -> None:

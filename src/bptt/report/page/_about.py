@@ -22,12 +22,16 @@ def about(run: Run, told: Mapping[str, Any]) -> list[Markup]:
         damage = [clean(each, SENTENCE) for each in run.damage]
         parts += [tag("h3", "Damaged, and left out"), _list(damage)]
     notes = [
-        f"{clean(note.get('subject', ''), 120)}: {clean(note.get('reason', ''), SENTENCE)}"
+        _note(clean(note.get("subject", ""), 120), clean(note.get("reason", ""), SENTENCE))
         for note in run.notes
     ]
     if notes:
         parts += [tag("h3", "Not measured, or only in part"), _list(notes)]
     return [*parts, tag("h3", "What is shown of what there is"), _list(left_out(told))]
+
+
+def _note(subject: str, reason: str) -> str:
+    return reason if reason.startswith(subject) else f"{subject}: {reason}"
 
 
 def _list(sentences: Sequence[str]) -> Markup:

@@ -66,7 +66,7 @@ def credit(site: Digest, threshold: float, rows: int) -> Markup | None:
         "Credit by lag",
         picture(x, y, layers, label, levels=[(threshold, "threshold")]),
         says="What is left of a gradient after that many steps back through the recurrence. Below the "
-        f"dashed level, {number(threshold)}, nothing is learned from it.",
+        f"dotted level, {number(threshold)}, nothing is learned from it.",
         axes=("steps back", "share left"),
         legend=[("s0", "this update"), ("s1 dashed", f"update {curve['updates'][0]:,}"), ("threshold", "threshold")],
         when=curve["updates"][-1],

@@ -68,14 +68,15 @@ def winner(rows: Sequence[Line]) -> int | None:
 
 def lead(rows: Sequence[Line], told: Sequence[Told], names: Sequence[str]) -> list[Markup]:
     """The sentences below it: the numbers, the findings that only some have, and what makes losses hard to compare."""
-    said = [_loss(row, names) for row in _losses(rows) if row.best]
+    said: list[Markup] = []
+    if len({each["script"] for each in told}) > 1:
+        said.append(join(["They are of different scripts, whose losses need not mean the same."]))
+    said += [_loss(row, names) for row in _losses(rows) if row.best]
     reach = [row for row in _reaches(rows) if row.best]
     said += [_reach(row, names) for row in sorted(reach, key=_spread, reverse=True)[:1]]
     said += [_finding(row, names) for row in _findings(rows)[:SAID]]
     left = len(_findings(rows)) - SAID
     said += [join([f"{left} more findings are not in all runs."])] if left > 0 else []
-    if len({each["script"] for each in told}) > 1:
-        said.append(join(["They are of different scripts, whose losses need not mean the same."]))
     return said
 
 
@@ -86,7 +87,7 @@ def _losses(rows: Sequence[Line]) -> list[Line]:
 def _reaches(rows: Sequence[Line]) -> list[Line]:
     """Of sites that several runs have: a site of one run alone is no difference in reach."""
     found = [row for row in rows if row.group.startswith("site ") and row.label == "reach"]
-    return [row for row in found if sum(cell.value is not None for cell in row.cells) > 1]
+    return [row for row in found if sum(isinstance(cell.value, int) for cell in row.cells) > 1]
 
 
 def _findings(rows: Sequence[Line]) -> list[Line]:
@@ -99,7 +100,7 @@ def _findings(rows: Sequence[Line]) -> list[Line]:
 
 def _ends(row: Line) -> tuple[int, int]:
     """The runs with the least and the largest value."""
-    known = [n for n, cell in enumerate(row.cells) if cell.value is not None]
+    known = [n for n, cell in enumerate(row.cells) if isinstance(cell.value, (int, float))]
     return min(known, key=lambda n: row.cells[n].value), max(
         known, key=lambda n: row.cells[n].value
     )
@@ -132,7 +133,9 @@ def _reach(row: Line, names: Sequence[str]) -> Markup:
 def _finding(row: Line, names: Sequence[str]) -> Markup:
     code = row.label.split()[-1]
     has = [n for n, cell in enumerate(row.cells) if cell.value]
-    lacks = [n for n, cell in enumerate(row.cells) if not cell.value]
+    lacks = [n for n, cell in enumerate(row.cells) if cell.value == 0]
+    if not lacks and len(has) < len(row.cells):  # the others were not looked at
+        return join([f"{clean(code, 12)} was found in ", _some(has, names), "."])
     if not lacks:
         return join([f"{clean(code, 12)} was found in all, not at the same number of sites."])
     return join(

@@ -9,6 +9,7 @@ from typing import Any
 
 from bptt.report.page._markup import all_rounded, clean, rounded
 from bptt.report.page._thin import PICTURED, curves, details, keep, merged
+from bptt.report.terminal import unfinite
 
 Digest = dict[str, Any]
 Record = Mapping[str, Any]
@@ -72,14 +73,17 @@ def _site(
         "batch": _whole(last.get("batch")),
         "reverse": last.get("reverse") is True,
         "lags": _whole(last.get("lags")),
+        "finite": not unfinite(last),
         "looks": len(looks),
         "measured": len(by_step),
         "reach": {
             "updates": [u for u, _ in scalars],
-            "horizon": [_whole(site.get("horizon")) for _, site in scalars],
+            "horizon": [_horizon(site) for _, site in scalars],
             "lags": [_whole(site.get("lags")) for _, site in scalars],
             "rate": [rounded(site.get("rate")) for _, site in scalars],
-            "unreached": [rounded(site.get("unreached")) for _, site in scalars],
+            "unreached": [
+                None if unfinite(site) else rounded(site.get("unreached")) for _, site in scalars
+            ],
         },
         "curve": {**_series(often, ("credit",)), "horizon": _horizons(often)},
         "gradients": _series(seldom, ("total", "direct")),
@@ -122,7 +126,11 @@ def _series(looks: list[tuple[int, Record]], names: tuple[str, ...]) -> Digest:
 
 
 def _horizons(looks: list[tuple[int, Record]]) -> list[int | None]:
-    return [_whole(site.get("horizon")) for _, site in looks if _pairs(site.get("credit"))]
+    return [_horizon(site) for _, site in looks if _pairs(site.get("credit"))]
+
+
+def _horizon(site: Record) -> int | None:
+    return None if unfinite(site) else _whole(site.get("horizon"))
 
 
 def _pairs(value: Any) -> dict[int, float | None]:

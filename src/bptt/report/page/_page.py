@@ -13,7 +13,7 @@ from bptt.report.page._remedies import remedies
 from bptt.report.page._sites import overview, sections, worst
 from bptt.report.page._thin import PICTURED
 from bptt.report.page._training import lanes, loss, norms, span
-from bptt.report.page._verdict import headline, lead, repairs, watched
+from bptt.report.page._verdict import CUT_SHORT, headline, lead, repairs, watched
 
 Row = Mapping[str, Any]
 SEVERITIES = ("error", "warning", "advice")
@@ -87,8 +87,10 @@ def threshold(run: Run) -> float:
 
 
 def _head(run: Row, told: Row, verdict: Sequence[Row]) -> Markup:
-    severity = verdict[0].get("severity") if verdict else "fine"
-    severity = severity if severity in (*SEVERITIES, "fine") else "advice"
+    # Green says that all is well: not of a run of which nothing, or not the whole, was seen.
+    fine = "fine" if not run.get("sentence") and run.get("state") not in CUT_SHORT else "unknown"
+    severity, said = verdict[0].get("severity") if verdict else fine, headline(run, verdict)
+    severity = severity if severity in (*SEVERITIES, "fine", "unknown") else "advice"
     parts = [
         "Findings",
         "Training",
@@ -99,8 +101,8 @@ def _head(run: Row, told: Row, verdict: Sequence[Row]) -> Markup:
     return tag(
         "header",
         tag("p", tag("b", "bptt"), " · ", name(script(run)), class_="eyebrow"),
-        tag("h1", headline(run, verdict)),
-        *(tag("p", each, class_="lead") for each in lead(run, told["sites"])),
+        tag("h1", said),
+        *(tag("p", each, class_="lead") for each in lead(run, told["sites"], said)),
         tag("p", *_cost(run, told["probes"]), class_="quiet"),
         tag(
             "nav",

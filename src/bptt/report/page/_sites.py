@@ -8,7 +8,7 @@ from bptt.report.page._markup import Markup, name, number, tag
 from bptt.report.page._over_training import heat, plane, saturation
 from bptt.report.page._plot import Axis, line, path
 from bptt.report.page._thin import PICTURED
-from bptt.report.page._verdict import gain, reach
+from bptt.report.page._verdict import far, gain, reach
 from bptt.report.terminal import KINDS
 
 Digest = dict[str, Any]
@@ -108,7 +108,7 @@ def _sentence(site: Digest) -> str:
     shape = ", ".join(each for each in (kind(site), *size) if each)
     rate = site["reach"]["rate"][-1]
     kept = "" if rate is None else f", and each step multiplies it by {gain(rate)[1:]}"
-    return f"{shape[:1].upper()}{shape[1:]}. A gradient reaches {reach(site)}{kept}."
+    return f"{shape[:1].upper()}{shape[1:]}. {far(site)}{kept}."
 
 
 def worst(sites: Sequence[Digest], findings: Sequence[Mapping[str, Any]]) -> int:

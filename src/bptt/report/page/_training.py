@@ -78,7 +78,7 @@ def norms(rows: Rows, x: Axis) -> Markup | None:
         clipped = (
             ""
             if mean_share is None
-            else f"; {number(100 * mean_share)} % of the updates were clipped"
+            else f"; {number(round(100 * mean_share, 2))} % of the updates were clipped"
         )
         says = f"Norm of the gradient of all parameters, before clipping at {number(clips[-1][1])}{clipped}."
     clip_of = dict(clips)

@@ -9,10 +9,16 @@ from bptt.rules import pages
 Row = Mapping[str, Any]
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ENDS = {
-    "failed": "The script ended with an error.",
+    "failed": "The script ended with an error{code}.",
     "interrupted": "The run was interrupted.",
     "killed": "The run was killed before it could write its end.",
     "running": "The run still goes on; this is what is known by now.",
+}
+CUT_SHORT = {
+    "failed": "The script failed; until then",
+    "interrupted": "The run was interrupted; until then",
+    "killed": "The run was killed; until then",
+    "running": "The run still goes on; so far",
 }
 
 
@@ -25,6 +31,8 @@ def headline(run: Row, findings: Sequence[Row]) -> str:
         'Vanishing through time in rnn.l0, and one more finding.'
         >>> headline({"repairs": [{"outcome": "kept"}]}, [])
         'Nothing is wrong any more: one remedy was kept.'
+        >>> headline({"state": "killed"}, [])
+        'The run was killed; until then the 19 rules found nothing wrong.'
         >>> headline({}, [{**finding, "severity": "advice"}])
         'No error and no warning; one piece of advice: vanishing through time in rnn.l0.'
     """
@@ -34,6 +42,8 @@ def headline(run: Row, findings: Sequence[Row]) -> str:
         if kept := [each for each in repairs(run) if each.get("outcome") == "kept"]:
             what = "remedy was" if len(kept) == 1 else "remedies were"
             return f"Nothing is wrong any more: {_word(len(kept))} {what} kept."
+        if run.get("state") in CUT_SHORT:
+            return f"{CUT_SHORT[run['state']]} the {len(pages())} rules found nothing wrong."
         return f"Nothing is wrong that the {len(pages())} rules know of."
     first, others = findings[0], len(findings) - 1
     what = clean(first.get("name") or first.get("code") or "a finding").replace("-", " ")
@@ -49,8 +59,8 @@ def headline(run: Row, findings: Sequence[Row]) -> str:
     return f"{what[:1].upper()}{what[1:]}{where}{more}."
 
 
-def lead(run: Row, sites: Sequence[Row]) -> list[str]:
-    """The sentences below it: how the run ended, how far gradients reach.
+def lead(run: Row, sites: Sequence[Row], above: str = "") -> list[str]:
+    """The sentences below it: how the run ended, unless the headline `above` says so, and how far gradients reach.
 
     Example:
         >>> told = {"horizon": [14], "rate": [-0.45], "lags": [127]}
@@ -58,9 +68,10 @@ def lead(run: Row, sites: Sequence[Row]) -> list[str]:
         >>> lead({"state": "finished"}, [site])
         ['A gradient in rnn.l0 reaches 14 of 128 steps back; each step multiplies it by 0.6376.']
     """
-    said = [ENDS[run["state"]]] if run.get("state") in ENDS else []
+    said = _end(run, above)
     if run.get("sentence"):
-        said.append(clean(run["sentence"], SENTENCE) + ".")
+        said.append(_capital(clean(run["sentence"], SENTENCE)) + ".")
+    said += _lost([site for site in sites if not site.get("finite", True)], len(sites))
     known = [
         site
         for site in sites
@@ -81,11 +92,58 @@ def lead(run: Row, sites: Sequence[Row]) -> list[str]:
     return said
 
 
+def _end(run: Row, above: str) -> list[str]:
+    """How the run ended, where that was not at its end."""
+    code = run.get("exit_code")
+    told = f" (exit code {code})" if isinstance(code, int) and code else ""
+    if above.startswith(CUT_SHORT.get(run.get("state") or "", "?")) and not told:
+        return []
+    return [ENDS[run["state"]].format(code=told)] if run.get("state") in ENDS else []
+
+
+def _capital(text: str) -> str:
+    """A sentence with its first letter large, unless it begins with a name such as `train.py`."""
+    return text[:1].upper() + text[1:] if text.split(" ")[0].isalpha() else text
+
+
+def _lost(sites: Sequence[Row], every: int) -> list[str]:
+    """Sites whose gradients are no numbers any more: since when, and how far one reached before."""
+    if not sites:
+        return []
+    told = sites[0]["reach"]
+    known = [n for n, horizon in enumerate(told["horizon"]) if horizon is not None]
+    since, before = (told.get("updates") or [None])[0], ""
+    if known:
+        n = known[-1]
+        since = told["updates"][n + 1]
+        last = {"reach": {key: told[key][: n + 1] for key in ("horizon", "lags")}}
+        before = f"; at update {count(told['updates'][n])} one reached {reach(last)}"
+    if len(sites) == 1:
+        return [
+            f"At update {count(since)} the gradients of {sites[0]['name']} are no longer finite{before}."
+            if known
+            else f"The gradients of {sites[0]['name']} are not finite."
+        ]
+    return [
+        f"The gradients of {_word(len(sites))} of {count(every)} sites are not finite; of {sites[0]['name']} "
+        f"first at update {count(since)}."
+    ]
+
+
+def far(site: Row) -> str:
+    """The same as a sentence without its end."""
+    if not site.get("finite", True):
+        return "Its gradients are not finite"
+    if site["reach"]["horizon"][-1] is None:
+        return "How far a gradient reaches was not measured"
+    return f"A gradient reaches {reach(site)}"
+
+
 def reach(site: Row) -> str:
     """How far a gradient reaches at the last look, in words."""
     horizon, lags = site["reach"]["horizon"][-1], site["reach"]["lags"][-1]
     if horizon is None:
-        return "an unknown number of steps"
+        return "not measured" if site.get("finite", True) else "not finite"
     if not lags:
         return "no earlier step"
     return (
