@@ -25,7 +25,7 @@ def reach(*values: int | None, site: str = "l0") -> Line:
     return Line(f"site {site}", "reach", cells, "high")
 
 
-def found(label: str, *sites: int) -> Line:
+def found(label: str, *sites: int | None) -> Line:
     return Line("findings", label, [Cell(n, "x" if n else "none") for n in sites], "low")
 
 

@@ -46,14 +46,14 @@ def test_a_sentence_begins_large_and_a_name_as_it_is() -> None:
 
 
 def test_gradients_that_are_no_longer_finite() -> None:
-    lost = site(horizons=(49, 30, 0)) | {"finite": False}
+    lost: dict[str, Any] = {**site(horizons=(49, 30, 0)), "finite": False}
     lost["reach"] |= {"updates": [1, 9, 71], "horizon": [49, 30, None], "lags": [49, 49, 0]}
     assert lead({}, [lost]) == [
         "At update 71 the gradients of l0 are no longer finite; at update 9 one reached 30 of 50 steps back."
     ]
     assert far(lost) == "Its gradients are not finite"
     assert reach(lost) == "not finite"
-    never = site("l1") | {"finite": False}
+    never: dict[str, Any] = {**site("l1"), "finite": False}
     never["reach"] |= {"updates": [1], "horizon": [None], "lags": [0]}
     assert lead({}, [never]) == ["The gradients of l1 are not finite."]
     both = lead({}, [lost, never, site("l2")])
