@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from bptt.doctor import Monitor
@@ -17,6 +17,7 @@ from bptt.remedies import Change, Remedy, RemedyError, Target, table
 from bptt.rules import Finding
 from bptt.rules import table as rules
 from bptt.rules._example import Reader
+from everything import bits, everything
 
 REMEDIES, RULES = table(), rules()
 GIVEN: dict[str, Any] = {
@@ -54,49 +55,6 @@ def told(remedy: Remedy) -> dict[str, Any]:
     named = inspect.signature(remedy.function).parameters
     needed = [name for name in remedy.arguments if named[name].default is inspect.Parameter.empty]
     return {name: GIVEN[name] for name in needed}
-
-
-def everything(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-    """All that a change may touch, so that two of them compare as equal where every bit is."""
-    return {
-        "classes": {name: type(module) for name, module in model.named_modules()},
-        "settings": {name: settings(module) for name, module in model.named_modules()},
-        "hooks": {name: hooks(module) for name, module in model.named_modules()},
-        "names": list(dict(model.named_parameters())),
-        "identities": [id(p) for p in model.parameters()],
-        "weights": {name: bits(value) for name, value in model.state_dict().items()},
-        "grads": {name: bits(p.grad) for name, p in model.named_parameters()},
-        "trains": {name: p.requires_grad for name, p in model.named_parameters()},
-        "optimizer": plain(optimizer.state_dict()),
-        "owned": [[id(p) for p in group["params"]] for group in optimizer.param_groups],
-        "own": sorted(vars(optimizer)),
-        "step hooks": [
-            len(optimizer._optimizer_step_pre_hooks),
-            len(optimizer._optimizer_step_post_hooks),
-        ],
-        "random": torch.get_rng_state().tolist(),
-        "torch": [torch.autograd.backward, nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_],
-    }
-
-
-def settings(module: nn.Module) -> dict[str, Any]:
-    plain_types = (int, float, str, bool, type(None))
-    own = {name: value for name, value in vars(module).items() if isinstance(value, plain_types)}
-    return {**own, "forward": "forward" in vars(module)}
-
-
-def hooks(module: nn.Module) -> tuple[int, ...]:
-    return tuple(len(value) for name, value in sorted(vars(module).items()) if "_hooks" in name)
-
-
-def bits(value: Any) -> Any:
-    return (value.dtype, value.clone().view(-1).tolist()) if isinstance(value, Tensor) else value
-
-
-def plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, list) else bits(value)
 
 
 def fitting(remedy: Remedy, **changes: Any) -> list[str]:

@@ -27,6 +27,19 @@ def is_whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and is_number(value) and value >= least
 
 
+def needed(optimizer: Optimizer | None, remedy: str) -> Optimizer:
+    """The optimizer that a remedy acts on.
+
+    Raises:
+        RemedyError: none was given.
+    """
+    if optimizer is None:
+        raise RemedyError(
+            f"{remedy} acts on an optimizer, and none was given: {remedy}(model, optimizer=…)"
+        )
+    return optimizer
+
+
 @dataclass(eq=False)
 class Target:
     """A model, the optimizers that train it, and the part of it that a remedy is meant for.

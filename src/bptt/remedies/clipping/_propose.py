@@ -91,7 +91,7 @@ def _recent(norms: list[float]) -> tuple[list[float], str]:
     half = len(norms) // 2
     before, after = median(norms[:half]), median(norms[half:])
     far = max(math.log(MOVED), _spread(norms[:half]), _spread(norms[half:]))
-    if half < LEAST or abs(math.log(before / after)) < far:
+    if half < LEAST or abs(math.log(before) - math.log(after)) < far:
         return norms, ""
     return norms[
         half:
@@ -100,8 +100,10 @@ def _recent(norms: list[float]) -> tuple[list[float], str]:
 
 def _spread(norms: list[float]) -> float:
     """Of `log ‖g‖` about its median, as a standard deviation."""
-    usual = median(norms)
-    return TO_SIGMA * median(abs(math.log(norm / usual)) for norm in norms)
+    usual = math.log(
+        median(norms)
+    )  # a quotient of norms that differ this much may be 0 or infinite
+    return TO_SIGMA * median(abs(math.log(norm) - usual) for norm in norms)
 
 
 def _why(usual: float, spread: float, wanted: float) -> str:

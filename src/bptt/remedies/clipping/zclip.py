@@ -19,6 +19,8 @@ __all__ = ["CURES", "ZClip", "fits", "zclip"]
 
 _LEAST = 1e-6
 """Beside the standard deviation, so that equal norms divide by something."""
+_MOST = 1e150
+"""The largest norm whose square can be averaged."""
 
 
 class ZClip(Method):
@@ -38,7 +40,7 @@ class ZClip(Method):
     name: ClassVar[str] = "zclip"
     whole: ClassVar[bool] = True
 
-    def __init__(self, z: int | float = 2.5, alpha: float = 0.97, warmup: int = 25) -> None:
+    def __init__(self, z: int | float = 2.5, alpha: int | float = 0.97, warmup: int = 25) -> None:
         positive("z", z)
         if isinstance(alpha, bool) or not 0 < alpha < 1:
             raise RemedyError(f"alpha is {alpha!r}, expected between 0 and 1")
@@ -74,6 +76,7 @@ class ZClip(Method):
 
     def observe(self, norm: float) -> None:
         """Take a norm into the averages."""
+        norm = min(norm, _MOST)
         if len(self.first) < self.warmup:
             self.first.append(norm)
             if len(self.first) == self.warmup:

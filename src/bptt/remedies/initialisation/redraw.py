@@ -133,5 +133,5 @@ def _ratio(p: Tensor, fresh: Tensor) -> float:
     return size / usual if usual > 0 else math.inf
 
 
-def _nothing(factor: float) -> str:
+def _nothing(factor: int | float) -> str:
     return f"no weights are over {factor:g} times as wide as their module draws them"

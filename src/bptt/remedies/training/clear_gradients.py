@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
-from bptt.remedies._target import Target
+from bptt.remedies._target import Target, needed
 
 CURES = ("OP503",)
 
@@ -44,7 +44,7 @@ def clear_gradients(
 
     Source: PyTorch documentation, torch.optim.Optimizer.zero_grad.
     """
-    assert optimizer is not None
+    optimizer = needed(optimizer, "clear_gradients")
     with Change("clear_gradients", {}) as change:
         used = _Used(optimizer)
         change.counts["updates"] = 0

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
-from bptt.remedies._target import RemedyError, Target, is_number
+from bptt.remedies._target import RemedyError, Target, is_number, needed
 
 CURES = ("OP501",)
 
@@ -53,7 +53,7 @@ def learning_rate(
     """
     if not (is_number(lr) and lr > 0):
         raise RemedyError(f"lr is {lr!r}, expected a positive number")
-    assert optimizer is not None
+    optimizer = needed(optimizer, "learning_rate")
     with Change("learning_rate", {"lr": lr}) as change:
         ceiling = Ceiling(optimizer, lr)
         before = sorted({float(group["lr"]) for group in optimizer.param_groups}, reverse=True)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
-from bptt.remedies._target import RemedyError, Target
+from bptt.remedies._target import RemedyError, Target, needed
 
 CURES = ("OP502",)
 
@@ -51,7 +51,7 @@ def own_parameters(
 
     Source: PyTorch documentation, torch.optim; the two usual ways there are on the page of OP502.
     """
-    assert optimizer is not None
+    optimizer = needed(optimizer, "own_parameters")
     with Change("own_parameters", {}) as change:
         missing = _missing(Target(model, (optimizer,), site))
         for name, parameter in missing.items():

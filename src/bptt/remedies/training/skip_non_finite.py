@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
 from bptt.remedies._change import Change
-from bptt.remedies._target import Target
+from bptt.remedies._target import Target, needed
 
 CURES = ("NF602",)
 
@@ -54,7 +54,7 @@ def skip_non_finite(
 
     Source: Micikevicius et al. (2018), "Mixed precision training", section 3.2, where it guards the loss scale.
     """
-    assert optimizer is not None
+    optimizer = needed(optimizer, "skip_non_finite")
     with Change("skip_non_finite", {}) as change:
         change.counts["skipped"] = 0
         change.attribute(optimizer, "step", _guarded(optimizer, optimizer.step, change.counts))
