@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bptt.report._live import draw, release, reserve
+from bptt.report._live import draw, fresh_line, release, reserve
 from bptt.report._panel_rows import escaped
 
 COLUMNS = 400
@@ -111,6 +111,24 @@ def test_what_a_script_leaves_set_is_its_own(left: str) -> None:
     assert after == before
     assert shown(ours, 2) == ["row 0 of drawing 1", "row 1 of drawing 1"]
     assert {ours.buffer[9][x].fg for x in range(18)} == {"default"}
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        ("", [""]),
+        ("done\r\n", ["done", ""]),
+        ("no end", ["no end", ""]),
+        ("x" * 19, ["x" * 19, ""]),
+        ("50 %\rdone", ["done", ""]),
+    ],
+)
+def test_what_follows_stands_on_a_line_of_its_own(left: str, expected: list[str]) -> None:
+    narrow = pyte.Screen(20, 4)
+    stream = pyte.Stream(narrow)
+    stream.feed(f"\x1b[1m{left}{fresh_line(20)}bptt")
+    rows = [row.rstrip() for row in narrow.display]
+    assert rows[: len(expected)] == [*expected[:-1], "bptt"]
 
 
 def test_text_is_cut_to_the_width_and_cannot_escape() -> None:

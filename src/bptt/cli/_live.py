@@ -1,6 +1,8 @@
 """The live panel of a run in this process: whether there is a terminal for it, and what it shows."""
 
+import contextlib
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +55,10 @@ class Live:
         self._monitor, self._before, self._goal = monitor, before, goal
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Leave the terminal as it was, and the cursor below what the script printed, whole line or not."""
         if self._panel is not None:
+            with contextlib.suppress(Exception):  # a stream of the script's own may do anything
+                sys.stdout.flush()
             self._panel.close()
 
     @property

@@ -58,13 +58,14 @@ class LivePanel:
         self._thread.start()
 
     def close(self) -> None:
-        """Give the rows back; harmless when repeated, and in a forked child."""
+        """Give the rows back, with the cursor on an empty line; harmless when repeated, and in a forked child."""
         if os.getpid() != self._pid or self._over.is_set():
             return
         self._over.set()
         with self._lock:
             if self._size is not None and _in_foreground(self._fd):
-                self._write(release(self._size.lines, self._height))
+                size = self._size
+                self._write(release(size.lines, self._height) + fresh_line(size.columns))
         with contextlib.suppress(OSError):
             os.write(self._watch, b"done\n")
         os.close(self._watch)
@@ -155,6 +156,14 @@ def draw(lines: Sequence[str], rows: int) -> str:
 def release(rows: int, height: int) -> str:
     """Clear the last rows and let them scroll again."""
     return f"{SAVE}{ALL_ROWS}{OURS}\x1b[{max(rows - height, 0) + 1};1H\x1b[J{RESTORE}"
+
+
+def fresh_line(columns: int) -> str:
+    """To the beginning of an empty line: of the next one where a script left its last line open, else of this one.
+
+    Blanks up to one short of the width stay on a line that was empty, and run over the end of one that was not.
+    """
+    return f"{' ' * (columns - 1)}\r\x1b[K"
 
 
 def _said(fault: Exception) -> str:
