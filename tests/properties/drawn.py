@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 import bptt.nn
+from bptt._errors import BpttError
 
 DTYPES = [torch.float32, torch.float64]
 LAYOUTS = ["plain", "turned", "every second", "a part", "one row again"]
@@ -136,3 +137,8 @@ class Net(nn.Module):
 def squared(y: Tensor) -> Tensor:
     """A loss."""
     return (y - 0.3).square().mean()
+
+
+def refused(error: BpttError) -> None:
+    """What was asked for cannot be, and a sentence says why."""
+    assert len(str(error)) > 20, error

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bptt._errors import BpttError
 from bptt.remedies import Remedy, table
 from everything import everything
-from properties.drawn import Draft, Net, drafts, squared, times
+from properties.drawn import Draft, Net, drafts, refused, squared, times
 
 pytestmark = pytest.mark.filterwarnings("ignore:dropout option adds dropout after all but last")
 
@@ -46,11 +46,6 @@ TOLD = {name: _told(remedy) for name, remedy in REMEDIES.items()}
 cures = st.sampled_from(list(REMEDIES)).flatmap(
     lambda name: st.tuples(st.just(REMEDIES[name]), TOLD[name])
 )
-
-
-def refused(error: BpttError) -> None:
-    """With a sentence that says why."""
-    assert len(str(error)) > 20, error
 
 
 def training(net: Net) -> torch.optim.Optimizer:

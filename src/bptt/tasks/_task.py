@@ -141,6 +141,8 @@ class Task:
 
     def evaluation(self, sequences: int = 1000, *, seed: int = 0) -> Iterator[Batch]:
         """The evaluation set, in batches. Its random numbers are of another stream than those of training."""
+        if sequences < 1:
+            raise TaskError(f"an evaluation on {sequences} sequences: expected 1 or more")
         for n in range(ceil(sequences / CHUNK)):
             size = min(CHUNK, sequences - n * CHUNK)
             yield self._drawn(self.held_out or self.draw, "evaluation", n, size, seed)
