@@ -9,7 +9,18 @@ from typing import IO, Any
 
 import pytest
 
-from bptt._files import DamagedFileError, link, put_whole, seal, sweep, unlink, unseal
+from bptt._files import (
+    DamagedFileError,
+    Held,
+    link,
+    put_out,
+    put_whole,
+    read_regular,
+    seal,
+    sweep,
+    unlink,
+    unseal,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -30,6 +41,50 @@ def test_files_are_the_users_own_unless_told(tmp_path: Path) -> None:
     put_whole(tmp_path / "b", b"", mode=0o644)
     modes = [(tmp_path / name).stat().st_mode & 0o777 for name in "ab"]
     assert modes == [0o600, 0o644 & ~_umask()]
+
+
+def test_a_file_that_the_user_named_is_found_through_links_and_keeps_its_rights(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in").mkdir()
+    file, link_to, chain = tmp_path / "in" / "file", tmp_path / "link", tmp_path / "chain"
+    link_to.symlink_to("in/file")
+    chain.symlink_to(link_to)
+    put_out(chain, b"made")
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"made", 0o666 & ~_umask())
+    file.chmod(0o640)
+    put_out(link_to, lambda out: out.write(b"put anew"))
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"put anew", 0o640)
+    assert link_to.is_symlink()
+    assert chain.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["chain", "in", "link"]
+    assert os.listdir(tmp_path / "in") == ["file"]
+
+
+def test_what_is_no_file_is_written_to_and_never_read(tmp_path: Path) -> None:
+    pipe, link_to = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link_to.symlink_to(pipe)
+    for path in (pipe, link_to, Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match="it is no file"):
+            read_regular(path)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    put_out(link_to, b"through")
+    assert os.read(reader, 99) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_a_descriptor_that_now_stands_for_another_file_is_left_alone(tmp_path: Path) -> None:
+    held = Held(tmp_path / "ours", os.O_RDWR | os.O_CREAT)
+    os.close(held.number)
+    assert not held.ours
+    held.close()
+    theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+    assert theirs == held.number
+    held.close()
+    os.fstat(theirs)  # it is open still
+    os.close(theirs)
 
 
 def _umask() -> int:

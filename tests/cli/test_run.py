@@ -63,6 +63,22 @@ def test_an_exception_keeps_the_results(bptt_run: Run, python: Run, tmp_path: Pa
     assert lines
 
 
+@pytest.mark.parametrize("end", [">&-", "| head -1", "-c"])
+def test_what_becomes_of_its_output_is_the_scripts_affair(end: str, tmp_path: Path) -> None:
+    """Started without one, left by its reader, closed by itself: it ends as under Python."""
+    script = tmp_path / "train.py"
+    close = "sys.stdout.close()" if end == "-c" else ""
+    script.write_text(f"import sys\nfor n in range(199999): print(n)\n{close}\n", encoding="utf-8")
+    pipe = "" if end == "-c" else end
+    ends = []
+    for run in ("", "-m bptt run --out out"):
+        line = f"{sys.executable} {run} {script} {pipe}; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+        ends.append((done.returncode, done.stdout[:2], done.stderr.strip().splitlines()[-1:]))
+    assert ends[0][:2] == ends[1][:2]
+    assert ("BrokenPipeError" in str(ends[1])) == ("BrokenPipeError" in str(ends[0]))
+
+
 def test_a_killed_run_keeps_what_it_had(bptt_run: Run, python: Run, tmp_path: Path) -> None:
     assert bptt_run(SCRIPTS / "learn.py", "kill").returncode == -signal.SIGKILL
     run, findings, lines = results(tmp_path / "out")

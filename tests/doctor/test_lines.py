@@ -18,6 +18,24 @@ def numbers(path: Path) -> list[int]:
     return [record["update"] for record in found.records]
 
 
+def test_a_script_that_closes_every_descriptor_gets_none_of_our_lines(tmp_path: Path) -> None:
+    file = LinesFile(tmp_path / "a.jsonl")
+    file.append({"update": 1})
+    assert file._held is not None
+    os.close(file._held.number)
+    theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+    assert theirs == file._held.number
+    file.append({"update": 2})
+    assert numbers(file.path) == [1, 2]
+    os.close(file._held.number)
+    file.path.write_bytes(b"")  # somebody put another file there
+    with pytest.raises(OSError, match="another file has its name"):
+        file.append({"update": 3})
+    file.close()
+    assert os.fstat(theirs).st_size == 0
+    os.close(theirs)
+
+
 def test_lines_that_the_disk_does_not_take_leave_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bptt._files._damage import DamagedFileError
+from bptt._files._regular import regular
 
 _STAMP = re.compile(rb"\nbptt sha256 ([0-9a-f]{64})\n")
 _STAMP_BYTES = 78
@@ -66,7 +67,7 @@ def check_stamp(path: Path) -> None:
         Traceback (most recent call last):
         bptt._files._damage.DamagedFileError: it is damaged: its content does not fit its checksum
     """
-    with path.open("rb") as file:
+    with regular(path) as file:
         size = file.seek(0, os.SEEK_END) - _STAMP_BYTES
         if size < 0:
             return

@@ -241,6 +241,8 @@ def main(argv: list[str] | None = None) -> None:
     reach the interpreter, not a parser that has its own ideas about them.
     """
     chosen: Chosen = []
+    # The script brings its own sys.argv, and its output is its own affair, flushed or closed.
+    guest = (sys.argv[1:] if argv is None else argv)[:1] in (["run"], ["check"])
     try:
         typer.main.get_command(app).main(argv, prog_name="bptt", obj=chosen)
     except SystemExit as left:
@@ -249,10 +251,11 @@ def main(argv: list[str] | None = None) -> None:
     try:
         for command in chosen:
             command()
-        sys.stdout.flush()
+        if not guest and sys.stdout is not None:  # None: started without one
+            sys.stdout.flush()
     except BrokenPipeError:
-        if (sys.argv[1:] if argv is None else argv)[:1] in (["run"], ["check"]):
-            raise  # the script's own affair
+        if guest or sys.stdout is None:
+            raise
         # Whoever read our output has enough (`bptt rules | head`). The interpreter flushes once more as it leaves.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None

@@ -17,6 +17,7 @@ from rich.table import Table
 
 import bptt
 from bptt._errors import BpttError
+from bptt._files import put_out
 from bptt.kernels import available, isa
 from bptt.nn._bench import LAYERS, MODES, Speed, cases, compare, geometric_mean, product_peak
 from bptt.report import console
@@ -53,7 +54,10 @@ def bench(
     out.print(_summary(speeds))
     if json_file is not None:
         content = {**_machine(), "mode": mode, "rows": [_row(speed, peak) for speed in speeds]}
-        json_file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        try:
+            put_out(json_file, (json.dumps(content, indent=1) + "\n").encode())
+        except OSError as error:
+            _leave(f"{json_file} could not be written: {error.strerror or error}", 2)
 
 
 def _measured(grid: list[Any], seconds: float, out: Console) -> tuple[list[Speed], float]:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bptt._files import put_whole
+from bptt._files import put_out
 from bptt.cli._pipe import reader_may_leave
 from bptt.doctor import Run, RunFolder, RunFolderError, open_run
 from bptt.report import clean, compared, console, short_names, summary, table
@@ -36,7 +36,7 @@ def _write(page: Path, runs: list[tuple[bool, Run]], folders: list[Path]) -> Non
     alive, read = [goes for goes, _ in runs], [run for _, run in runs]
     text = comparison(read, alive, short_names(folders))
     try:
-        put_whole(page, text.encode("utf-8", "replace"), mode=0o644)
+        put_out(page, text.encode("utf-8", "replace"))
     except OSError as error:
         _leave(f"{clean(page, 4096)} could not be written: {error.strerror or error}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bptt._errors import BpttError
+from bptt._files import put_out
 
 
 def evaluate(
@@ -63,6 +64,6 @@ def _print_curve(curve: Any) -> None:
 
 def _save(path: Path, found: dict[str, Any]) -> None:
     try:
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        put_out(path, (json.dumps(found, indent=1) + "\n").encode())
     except OSError as error:
         raise BpttError(f"{path} could not be written: {error.strerror}") from None

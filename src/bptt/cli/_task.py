@@ -11,6 +11,7 @@ from typing import Any
 
 from bptt import __version__
 from bptt._errors import BpttError
+from bptt._files import put_out
 from bptt.remedies import Remedy, remedy
 from bptt.tasks import (
     CELLS,
@@ -201,6 +202,6 @@ def _save(out: Path, run: Run, variant: Variant, remedies: list[str]) -> None:
         "run": run.to_dict(),
     }
     try:
-        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        put_out(out, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
         raise BpttError(f"{out} could not be written: {error.strerror}") from None

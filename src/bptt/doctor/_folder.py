@@ -17,6 +17,7 @@ Folder and files are private to the user (0700, 0600; a folder that was there be
 script may hold names and paths that are nobody else's business.
 """
 
+import errno
 import os
 import time
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bptt._files import put_whole, seal, sweep
+from bptt._files import Held, put_whole, seal, sweep
 from bptt.doctor._lines import LinesFile, thinned
 from bptt.doctor._run import (
     FAULT,
@@ -79,7 +80,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).absolute()
-        self._lock = -1
+        self._lock: Held | None = None
         self._run: dict[str, Any] = {}  # as written last
         self._series = {
             name: LinesFile(self.path / name, lambda name=name: self._shortens(name))
@@ -106,10 +107,10 @@ class RunFolder:
                 f"{self.path} is not empty and not a run folder of bptt; nothing was changed there; "
                 "name another folder with --out DIR"
             )
-        self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = Held(self.path / LOCK, os.O_RDWR | os.O_CREAT)
         if fcntl is not None:
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._lock.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._let_go()
                 raise RunFolderError(
@@ -128,15 +129,17 @@ class RunFolder:
         while aside.exists():
             n += 1
             aside = aside.with_name(f"{stamp}-{n}")
+        if aside.parent.is_symlink():  # whoever laid out this folder does not say where files go
+            raise OSError(errno.ELOOP, "its folder `earlier` is a link")
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         aside.mkdir(mode=0o700)
         for name in there:
             os.replace(self.path / name, aside / name)
 
     def _let_go(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     @staticmethod
     def in_use(path: str | os.PathLike[str]) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from bptt._errors import BpttError
-from bptt._files import DamagedFileError, newer, put_whole, writer
+from bptt._files import DamagedFileError, newer, put_whole, regular, writer
 from bptt.doctor._folder import KEPT
 from bptt.doctor._incident import Place, in_gradients, in_states
 from bptt.doctor._seen import Seen
@@ -129,7 +129,8 @@ def read(path: Path) -> dict[str, Any]:
 def _loaded(file: Any) -> Any:
     """Tensors and plain values; whatever asks for more is refused before it is made."""
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with regular(file) if isinstance(file, Path) else file as opened:
+            return torch.load(opened, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise DamagedFileError(
             "it is damaged, or it would run code: it asks for more than tensors and plain values"

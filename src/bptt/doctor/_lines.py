@@ -1,12 +1,13 @@
 """A series on the disk: linked lines of JSON, appended one by one, and written anew where they grow too many."""
 
+import errno
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bptt._files import START, link, put_whole, unlink
+from bptt._files import START, Held, link, put_whole, read_regular, unlink
 
 
 class LinesFile:
@@ -38,7 +39,7 @@ class LinesFile:
         self.path, self._shortens = path, shortens
         self.end: str | None = None
         self.size = 0
-        self._handle = -1
+        self._held: Held | None = None
 
     def open(self) -> None:
         """Make the file, empty.
@@ -46,8 +47,7 @@ class LinesFile:
         Raises:
             OSError: it cannot be made.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        self._handle = os.open(self.path, flags, 0o600)
+        self._held = Held(self.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a line, and have it out of this process.
@@ -55,19 +55,34 @@ class LinesFile:
         Raises:
             OSError: the disk does not take it.
         """
-        if self._handle < 0:
-            self.open()
+        number = self._number()
         line, crc = link(record, self.end or START)
         try:
-            _write(self._handle, line)
+            _write(number, line)
         except OSError:
-            os.ftruncate(self._handle, self.size)
+            os.ftruncate(number, self.size)
             raise
         self.end, self.size = crc, self.size + len(line)
 
+    def _number(self) -> int:
+        """The descriptor to write to; opened again where the script has closed it."""
+        if self._held is None:
+            self.open()
+        elif not self._held.ours:
+            again = Held(self.path, os.O_RDWR | os.O_APPEND)
+            size = os.fstat(again.number).st_size  # numbers of files are given anew, too
+            if again.file != self._held.file or size != self.size:
+                again.close()
+                raise OSError(
+                    errno.EBADF, "its descriptor was closed, and another file has its name"
+                )
+            self._held = again
+        assert self._held is not None
+        return self._held.number
+
     def records(self) -> list[dict[str, Any]]:
         """What the file holds."""
-        return unlink(self.path.read_bytes()).records
+        return unlink(read_regular(self.path)).records
 
     def rewrite(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Put these in the place of all lines, at once.
@@ -82,20 +97,19 @@ class LinesFile:
         whole = b"".join(lines)
         self._shortens()
         put_whole(self.path, whole)
-        old, flags = self._handle, os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        self._handle = os.open(self.path, flags)
-        if old >= 0:
-            os.close(old)
+        old, self._held = self._held, Held(self.path, os.O_RDWR | os.O_APPEND)
+        if old is not None:
+            old.close()
         self.end, self.size = end if lines else None, len(whole)
 
     def close(self) -> None:
         """Flush to the disk and let go."""
-        if self._handle >= 0:
-            handle, self._handle = self._handle, -1
+        held, self._held = self._held, None
+        if held is not None and held.ours:
             try:
-                os.fsync(handle)
+                os.fsync(held.number)
             finally:
-                os.close(handle)
+                held.close()
 
 
 def _write(handle: int, data: bytes) -> None:

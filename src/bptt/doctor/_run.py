@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bptt._errors import BpttError
-from bptt._files import DamagedFileError, unlink, unseal
+from bptt._files import DamagedFileError, read_regular, unlink, unseal
 from bptt.doctor import _shapes
 from bptt.doctor._tally import Record, Tally
 
@@ -106,7 +106,7 @@ END = "its end is missing"
 
 def _read_run_json(path: Path) -> dict[str, Any]:
     try:
-        data = (path / RUN).read_bytes()
+        data = read_regular(path / RUN)
     except OSError as error:
         raise RunFolderError(
             f"{path} is not a run folder of bptt ({RUN}: {error.strerror or error}); "
@@ -176,7 +176,7 @@ def _plain(path: Path, end: Any, fits: Fits, damage: list[str]) -> list[dict[str
 
 def _bytes(path: Path, damage: list[str], *, needed: bool) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         if needed or not isinstance(error, FileNotFoundError):
             damage.append(f"{path.name}: cannot be read ({error.strerror or error})")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bptt._errors import FlowFileError
-from bptt._files import DamagedFileError, put_whole, seal, unseal
+from bptt._files import DamagedFileError, put_out, read_regular, seal, unseal
 from bptt.flow._flow import Flow, Note, Site
 
 VERSION = 1
@@ -99,7 +99,7 @@ def save(flow: Flow, path: Any) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise FlowFileError(f"{path}: the folder {path.parent} does not exist; make it first")
-    put_whole(path, seal(to_dict(flow), FORMAT, indent=None))
+    put_out(path, seal(to_dict(flow), FORMAT, indent=None), mode=0o600)
 
 
 def load_flow(path: Any) -> Flow:
@@ -109,7 +109,7 @@ def load_flow(path: Any) -> Flow:
         FlowFileError: the file is missing, damaged, or of a format that this version does not read.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(Path(path))
     except OSError as error:
         raise FlowFileError(f"{path}: cannot be read ({error.strerror})") from error
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bptt import __version__
 from bptt._errors import BpttError
+from bptt._files import put_whole, read_regular
 from bptt.cli._sweep._grid import Point
 
 RESULTS = "results.jsonl"
@@ -44,7 +45,7 @@ class Folder:
     def _read(self) -> dict[str, Row]:
         if not self.file.exists():
             return {}
-        whole = self.file.read_bytes()
+        whole = read_regular(self.file)
         kept = whole[: whole.rfind(b"\n") + 1]
         rows: dict[str, Row] = {}
         for n, line in enumerate(kept.splitlines(), 1):
@@ -95,7 +96,7 @@ class Folder:
         """
         path = self.path / name
         try:
-            path.write_text(text, encoding="utf-8")
+            put_whole(path, text.encode(), mode=0o666)
         except OSError as error:
             raise BpttError(f"{path} could not be written: {error.strerror}") from None
         return path
