@@ -199,8 +199,17 @@ def test_what_a_script_froze_itself_is_left_to_it_for_some_updates() -> None:
 
 
 def threshold(norms: list[float], optimizer: torch.optim.Optimizer, **args: float) -> float:
-    told = Prescription("clip_norm", dict(args))
-    return tuned(told, Evidence(updates=Updates(unclipped=norms)), optimizer)["max_norm"]
+    told, spikes = Prescription("clip_norm", dict(args)), Finding("EG202", "", "", "error", "")
+    return tuned(told, Evidence(updates=Updates(unclipped=norms)), optimizer, spikes)["max_norm"]
+
+
+def test_a_threshold_for_what_was_held_back_is_wide_without_the_loss_scale() -> None:
+    weight = nn.Parameter(torch.full((4,), 5.0))
+    evidence: dict[str, Any] = {"clip": math.inf, "loss_scale": 4.0}
+    hard = Finding("EG203", "clipping-always-on", "", "warning", "", evidence=evidence)
+    norms = Evidence(updates=Updates(unclipped=[8.0, 9.0] * 10))
+    args = tuned(Prescription("clip_norm"), norms, torch.optim.SGD([weight], lr=1e-6), hard)
+    assert args == {"max_norm": 21.0, "by_hand": True}  # ten times the median of 8.5, over 4
 
 
 def test_a_threshold_from_a_few_norms_is_wide_and_knows_the_step() -> None:

@@ -1,7 +1,7 @@
 """The running script as remedies see it: the modules that hold its recurrences, and what its optimizer owns."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.doctor._gather import module_of
+from bptt.doctor._loops import name_of
 from bptt.doctor._prescription import Prescription
 from bptt.doctor._seen import Seen
 from bptt.flow.record._names import Names, _owner, _parents
@@ -22,8 +23,17 @@ AT_MODULE = ("batch_first", "last_valid", "scale_input", "finite_input")
 """Remedies that act at the recurrent module and nowhere else."""
 AT_LAYER = ("bound_bias", "redraw")
 """Remedies for the one layer and direction that a finding names; the others take all of its module."""
-BY_HAND = {"orthogonal": 2, "spectral_radius": 2, "bound_bias": 1}
+BY_HAND = {"orthogonal": 2, "spectral_radius": 2, "bound_bias": 1, "own_parameters": 2}
 """Remedies that fit parameters of a recurrence written by hand: its square matrices, or its biases."""
+BARE = {
+    "orthogonal": "torch.nn.init.orthogonal_({0}.data)",
+    "spectral_radius": "{0}.data *= {radius} / torch.linalg.eigvals({0}).abs().max()  # where it is made",
+    "bound_bias": "{0}.data.zero_()",
+    "own_parameters": "{0}.requires_grad_(True)  # where it is made; give it to the optimizer",
+}
+"""What makes them permanent for a tensor that no module holds."""
+TRAINS = ("own_parameters",)
+"""Of these, those for matrices that are not trained."""
 
 
 class Patient:
@@ -34,6 +44,7 @@ class Patient:
         modules: the recurrent modules that were called and still live.
         optimizer: the one that steps.
         loops: the matrices of each recurrence that was written by hand.
+        still: those that multiply a state again and again, and are not trained.
     """
 
     def __init__(
@@ -42,9 +53,10 @@ class Patient:
         modules: Sequence[nn.Module],
         optimizer: Optimizer,
         loops: Sequence[Sequence[Tensor]] = (),
+        still: Sequence[Sequence[Tensor]] = (),
     ) -> None:
         self.names, self.modules, self.optimizer = names, modules, optimizer
-        self.loops = loops
+        self.loops, self.still = loops, still
         self._found: list[nn.Module] | None = None  # to look through all objects takes a while
 
     def apply(self, prescription: Prescription, calls: Sequence[Seen]) -> Change:
@@ -54,7 +66,7 @@ class Patient:
             RemedyError: it does not fit.
         """
         module = self._module(prescription.site)
-        if module is None and prescription.remedy in BY_HAND and self.loops:
+        if module is None and prescription.remedy in BY_HAND and self._meant(prescription):
             return self._by_hand(prescription)
         model, site = self._where(prescription, module)
         change = prescription.row.apply(model, self.optimizer, site=site, **prescription.args)
@@ -85,16 +97,17 @@ class Patient:
         with whole:
             for name in names:
                 done = prescription.row.apply(root, self.optimizer, site=name, **prescription.args)
+                if isinstance(root, _Whole) and "." not in name:
+                    done.lines = (BARE[prescription.remedy].format(name, **done.args),)
                 whole.absorb(done)
         return whole
 
     def _parameters(self, prescription: Prescription) -> tuple[nn.Module, list[str]]:
         """The module that holds a finding's recurrence, and the names of those of its parameters that are meant."""
-        matrices = {
-            id(weight): weight for loop in self._loops_at(prescription.site) for weight in loop
-        }
+        loops = self._loops_at(prescription.site, self._meant(prescription))
+        matrices = {id(weight): weight for loop in loops for weight in loop}
         tops = [top for top in self._tops() if any(id(p) in matrices for p in top.parameters())]
-        root = tops[0] if len(tops) == 1 else self._whole()
+        root = tops[0] if len(tops) == 1 else self._whole(matrices.values())
         square = {
             name: p
             for name, p in root.named_parameters()
@@ -111,12 +124,21 @@ class Patient:
             if id(p) in own and p.dim() == 1 and len(p) in sizes and "b" in name.rpartition(".")[2]
         ]
 
-    def _loops_at(self, site: str) -> list[Sequence[Tensor]]:
+    def _meant(self, prescription: Prescription) -> list[Sequence[Tensor]]:
+        """The recurrences by hand that a remedy is for."""
+        still = self.still if prescription.remedy in TRAINS else ()
+        return [*self.loops, *still]
+
+    def _loops_at(self, site: str, loops: list[Sequence[Tensor]]) -> list[Sequence[Tensor]]:
         """The recurrences that a site names: those whose matrices its module holds; the only one there is."""
+        if site and (
+            called := [loop for loop in loops if name_of(_largest(loop), self.names) == site]
+        ):
+            return called
         inner = self._named(site)
         own = set() if inner is None else {id(p) for p in inner.parameters()}
-        held = [loop for loop in self.loops if any(id(weight) in own for weight in loop)]
-        return held or list(self.loops if len(self.loops) == 1 else ())
+        held = [loop for loop in loops if any(id(weight) in own for weight in loop)]
+        return held or list(loops if len(loops) == 1 else ())
 
     def _named(self, site: str) -> nn.Module | None:
         """The innermost living module of this name, or of a class of this name."""
@@ -184,10 +206,11 @@ class Patient:
                 tops.append(each)
         return tops
 
-    def _whole(self) -> "_Whole":
-        """All that is trained as one module, whose parts stay where they are."""
+    def _whole(self, besides: Iterable[Tensor] = ()) -> "_Whole":
+        """All that is trained as one module, whose parts stay where they are; `besides`: and these."""
         losses = [each for each in gc.get_objects() if type(each) in LOSSES]
-        return _Whole([*self._tops(), *losses], self.optimizer)
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        return _Whole([*self._tops(), *losses], [*trained, *besides], self.names)
 
     def _rehearse(self, module: nn.Module | None, calls: Sequence[Seen]) -> None:
         """One call as the script made it: shapes that its own code relies on have to stay."""
@@ -206,15 +229,23 @@ class Patient:
 class _Whole(nn.Module):
     """A script's modules and loose parameters, held together for the time that a remedy looks at them."""
 
-    def __init__(self, tops: list[nn.Module], optimizer: Optimizer) -> None:
+    def __init__(self, tops: list[nn.Module], tensors: list[Tensor], names: Names) -> None:
         super().__init__()
         for n, top in enumerate(tops):
             self.add_module(str(n), top)
         known = {id(p) for p in self.parameters()}
-        loose = [p for group in optimizer.param_groups for p in group["params"]]
-        for n, p in enumerate(p for p in loose if id(p) not in known):
-            if isinstance(p, nn.Parameter):
-                self.register_parameter(f"loose_{n}", p)
+        for p in tensors:
+            if id(p) not in known:
+                known.add(id(p))
+                name = name_of(p, names).rpartition(".")[2]  # a dot would be a path
+                name = "weight" if not name or " " in name else name
+                taken = name in self._parameters or hasattr(self, name)
+                # Written past `register_parameter`, which takes no plain tensor: scripts train those, too.
+                self._parameters[f"{name}_{len(known)}" if taken else name] = p  # type: ignore[assignment]
+
+
+def _largest(loop: Sequence[Tensor]) -> Tensor:
+    return max(loop, key=Tensor.numel)
 
 
 def _shapes(value: Any) -> list[Any]:

@@ -76,7 +76,7 @@ FASTER = (50.0, 5.0, 1.0)
 healthy runs end, not where they begin."""
 PATIENT = {"EG203": {"updates": 16}}
 """Thresholds by which a finding is opened: many a run is clipped hard in its first few updates, and in no other."""
-EAGER = {"OP503": {"updates": 1}, "EG203": {"updates": 2, "hard": 0.01}}
+EAGER = {"OP503": {"updates": 1}, "EG203": {"updates": 2, "hard": 0.03}}
 """Thresholds by which a finding is opened as well: what is so plain need not be waited for."""
 AS_IT_IS = ("EG202", "EG203", "OP503")
 """Faults that leave usable weights behind: the run goes on from where it is, unless its loss has left its range."""
@@ -168,15 +168,27 @@ def resorts(finding: Finding) -> list[Prescription]:
     return [Prescription(name, {}, finding.site) for name in LAST_RESORTS]
 
 
-def tuned(prescription: Prescription, evidence: Evidence, optimizer: Optimizer) -> dict[str, Any]:
+def tuned(
+    prescription: Prescription, evidence: Evidence, optimizer: Optimizer, finding: Finding
+) -> dict[str, Any]:
     """Its arguments; a clipping threshold is read from the norms that the run has shown."""
     args = dict(prescription.args)
-    if prescription.remedy == "clip_norm" and not (args and second_moments(optimizer)):
-        norms = evidence.updates.unclipped
-        try:
-            args["max_norm"] = propose(norms).max_norm
-        except RemedyError:
-            args["max_norm"] = _wide([norm for norm in norms if 0 < norm < math.inf], optimizer)
+    if prescription.remedy != "clip_norm":
+        return args
+    if finding.code == "EG203" and not math.isfinite(float(finding.evidence.get("clip", 0.0))):
+        args["by_hand"] = True
+    if args.get("max_norm") and second_moments(optimizer):
+        return args
+    norms = evidence.updates.unclipped
+    if finding.code == "EG203":
+        # What a run shows that was held back so hard says little of how its gradients will be.
+        scale = float(finding.evidence.get("loss_scale", 1.0))
+        args["max_norm"] = _wide([norm / scale for norm in norms if 0 < norm < math.inf], optimizer)
+        return args
+    try:
+        args["max_norm"] = propose(norms).max_norm
+    except RemedyError:
+        args["max_norm"] = _wide([norm for norm in norms if 0 < norm < math.inf], optimizer)
     return args
 
 

@@ -187,7 +187,9 @@ class Treatment:
     ) -> bool:
         whole, finding = self.monitor.case.evidence, case.finding
         args = complete(
-            prescription.row, tuned(prescription, whole, optimizer), facts(whole, optimizer)
+            prescription.row,
+            tuned(prescription, whole, optimizer, finding),
+            facts(whole, optimizer),
         )
         told = Prescription(prescription.remedy, args or {}, prescription.site)
         repair = Repair(update, finding.code, finding.site, told.remedy, told.args)
@@ -250,8 +252,10 @@ class Treatment:
 
     def _patient(self, optimizer: Optimizer) -> Patient:
         sentinel = self.monitor.case.sentinel
-        loops = [loop.weights for loop in sentinel.loops.found.values() if loop.trains]
-        return Patient(self.monitor.case._names, sentinel.forward.living(), optimizer, loops)
+        loops, living = list(sentinel.loops.found.values()), sentinel.forward.living()
+        moved = [loop.weights for loop in loops if loop.trains]
+        still = [loop.weights for loop in loops if not loop.trains]
+        return Patient(self.monitor.case._names, living, optimizer, moved, still)
 
     def _options(self, code: str) -> dict[str, float]:
         return {**rule(code).options, **self.monitor.case._options.get(code, {})}

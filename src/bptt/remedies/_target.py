@@ -139,7 +139,7 @@ class Layer:
             return min(self.module._parameters[self.own].shape)  # type: ignore[union-attr]
         return int(self.module.hidden_size)  # type: ignore[arg-type]
 
-    def parameter(self, name: str) -> nn.Parameter | None:
+    def parameter(self, name: str) -> Tensor | None:
         """`weight_hh` `[G·H, H]`, `weight_ih` `[G·H, I]`, `bias_ih`, `bias_hh` `[G·H]`; None without bias."""
         if self.own:
             own = self.module._parameters[self.own]
@@ -147,7 +147,7 @@ class Layer:
             return own if name == ("bias_ih" if is_bias else "weight_hh") else None
         return getattr(self.module, f"{name}{self.suffix}", None)
 
-    def weight(self, name: str) -> nn.Parameter:
+    def weight(self, name: str) -> Tensor:
         """The same, for one that is there and can be written to.
 
         Raises:

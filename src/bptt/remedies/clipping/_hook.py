@@ -24,13 +24,14 @@ _handle: list[Any] = []
 class Attachment:
     """A clipper at work in the steps of optimizers; `remove` ends it. Also a context.
 
-    Neither optimizer nor model is kept alive by it.
+    Neither optimizer nor model is kept alive by it. `first`, if there is one, is called before each step's clipping.
     """
 
     def __init__(
         self, clipper: "Clipper", where: Optimizer | nn.Module, *, replace: bool = False
     ) -> None:
         self.clipper, self.replace = clipper, replace
+        self.first: Callable[[Optimizer], None] | None = None
         self._where = weakref.ref(where)
         self._of: weakref.WeakKeyDictionary[Optimizer, Clipper] = weakref.WeakKeyDictionary()
         self._handles: list[Any] = []
@@ -77,6 +78,8 @@ class Attachment:
 
     def clip(self, optimizer: Optimizer) -> None:
         """Clip what this optimizer is about to use."""
+        if self.first is not None:
+            self.first(optimizer)
         scale = getattr(optimizer, "grad_scale", None)  # a fused optimizer takes it out itself
         self._clipper_of(optimizer).clip(
             self._parameters(optimizer), scale=1.0 if scale is None else float(scale)

@@ -7,6 +7,7 @@ from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
 from bptt.remedies._target import RemedyError, Target
+from bptt.remedies.clipping._as_computed import AsComputed
 from bptt.remedies.clipping._clipper import Clipper
 from bptt.remedies.clipping._method import Method
 
@@ -25,6 +26,7 @@ def install(
     *,
     lines: tuple[str, ...],
     replace: bool = False,
+    by_hand: bool = False,
     said: str,
 ) -> Change:
     """Attach a clipper to the optimizer, or to whatever optimizer steps the model."""
@@ -43,11 +45,19 @@ def install(
         # Of an optimizer that trains more than this model, the model's share is clipped.
         where = optimizer if not foreign else model
     with Change(method.name, method.options()) as change:
-        change.hook(Clipper(method).attach(where, replace=replace))
+        attached = Clipper(method).attach(where, replace=replace)
+        change.hook(attached)
         change.said.append(said)
         if replace:
             change.said.append(
                 "the script's own clip_grad_norm_ and clip_grad_value_ on these parameters are put aside"
+            )
+        if by_hand and optimizer is not None:
+            kept = AsComputed(optimizer)
+            attached.first = kept.put_back
+            change.hook(kept)
+            change.said.append(
+                "and so is what the script itself multiplies or clamps its gradients by"
             )
         change.lines = lines
     return change

@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
+from bptt.remedies._target import RemedyError
 from bptt.remedies.clipping._install import fits_gradients as fits
 from bptt.remedies.clipping._install import install
 from bptt.remedies.clipping._method import TORCHS_LEAST, Clipped, Method, by_norm, positive
@@ -48,6 +49,7 @@ def clip_norm(
     site: str = "",
     max_norm: int | float = 1.0,
     replace: bool = True,
+    by_hand: bool = False,
 ) -> Change:
     """Bound the norm of each update's gradient, `g ← g · min(1, max_norm / ‖g‖)`; its direction stays.
 
@@ -62,10 +64,13 @@ def clip_norm(
         max_norm: the largest norm an update may use, above 0.
         replace: put the script's own clipping of these parameters aside, so that this threshold is the one that counts.
             A threshold that is far too low (EG203) is cured in this way.
+        by_hand: put aside what the script multiplies or clamps its gradients by in its own code, too: the step uses
+            them as the backward pass left them, which takes a copy of each. A factor that stays the same from update to
+            update, as of an average, is left; so is whatever else is done to gradients. Needs the optimizer.
 
     Raises:
-        RemedyError: a threshold that is not positive and finite, an optimizer of another model, a clipper of the whole
-            gradient already at work; nothing was changed.
+        RemedyError: a threshold that is not positive and finite, `by_hand` without an optimizer, an optimizer of
+            another model, a clipper of the whole gradient already at work; nothing was changed.
 
     Example:
         >>> import torch, bptt
@@ -82,11 +87,14 @@ def clip_norm(
     Source: Pascanu, Mikolov & Bengio (2013), arXiv 1211.5063, algorithm 1.
     """
     method = ClipNorm(max_norm)
+    if by_hand and optimizer is None:
+        raise RemedyError("by_hand needs the optimizer, before whose steps gradients are put back")
     return install(
         method,
         model,
         optimizer,
         replace=replace,
+        by_hand=by_hand,
         said=f"the gradient's norm is clipped at {max_norm:g} in every step",
         lines=(
             f"torch.nn.utils.clip_grad_norm_(model.parameters(), {max_norm:g})",

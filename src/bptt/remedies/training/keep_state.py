@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from bptt.remedies._change import Change
 from bptt.remedies._target import RemedyError, Target
 from bptt.remedies.training._attach import Attached, around_forward
+from bptt.remedies.training._awake import Awake
 from bptt.remedies.training._modules import modules_at
 
 CURES = ("TR401",)
@@ -33,10 +34,11 @@ def keep_state(model: nn.Module, *, optimizer: Optimizer | None = None, site: st
 
     Two ways lead there. A recurrent module that is given, without gradient, the very values in which one of the modules
     ended its last call is given that state itself, whatever took its gradient: `detach`, `.data`, NumPy; so is a model
-    that makes one step a call and is given what it returned. And a line of the model's forward pass that detaches three
-    times or more within one pass cuts a loop: from the next pass on it no longer does. States that a backward pass has
-    been through stay cut, as truncated backpropagation means them to be. `counts["joined"]` tells how often a state was
-    joined.
+    that makes one step a call and is given what it returned. A recurrent module that the model calls under `no_grad` in
+    the midst of its forward pass in training is run with gradients. And a line of the model's forward pass that
+    detaches three times or more within one pass cuts a loop: from the next pass on it no longer does. States that a
+    backward pass has been through stay cut, as truncated backpropagation means them to be. `counts["joined"]` tells how
+    often a state was joined.
 
     Args:
         model: holds the layers or the loop.
@@ -61,11 +63,14 @@ def keep_state(model: nn.Module, *, optimizer: Optimizer | None = None, site: st
     with Change("keep_state", {}) as change:
         change.counts["joined"] = 0
         states = _States(change.counts)
+        awake = Awake(change.counts, always=_is_recurrent(model))
         for module in _modules(model, site):
+            change.hook(module.register_forward_pre_hook(awake.begins))
             change.hook(module.register_forward_pre_hook(states.join, with_kwargs=True))
             change.hook(module.register_forward_hook(states.keep))
+            change.hook(module.register_forward_hook(awake.ends, always_call=True))
         if type(model).forward is not nn.Module.forward and not _is_recurrent(model):
-            around_forward(change, model, _Lines(change.counts).mode)
+            around_forward(change, model, _Lines(change.counts, awake).mode)
             change.hook(model.register_forward_pre_hook(states.join_any, with_kwargs=True))
             change.hook(model.register_forward_hook(states.keep_any))
         if optimizer is not None:
@@ -73,7 +78,7 @@ def keep_state(model: nn.Module, *, optimizer: Optimizer | None = None, site: st
         change.then(states.forget)
         change.said.append("states keep their gradient from step to step within an update")
         change.lines = (
-            "h = cell(x_t, h)  # without detach(), .data or NumPy on the way",
+            "h = cell(x_t, h)  # without detach(), .data, no_grad or NumPy on the way",
             "h = h.detach()  # after backward(), once an update",
         )
     return change
@@ -172,9 +177,9 @@ class _States:
 class _Lines:
     """Lines of a forward pass that detach again and again."""
 
-    def __init__(self, counts: dict[str, int]) -> None:
+    def __init__(self, counts: dict[str, int], awake: Awake) -> None:
         self.cutting: set[tuple[str, int]] = set()
-        self.counts = counts
+        self.counts, self.awake = counts, awake
 
     def mode(self) -> "_Pass":
         """For one forward pass."""
@@ -189,8 +194,10 @@ class _Pass:
 
     def __enter__(self) -> None:
         self.mode.__enter__()
+        self.lines.awake.inside += 1
 
     def __exit__(self, *error: Any) -> None:
+        self.lines.awake.inside -= 1
         self.mode.__exit__(*error)
         seen: Counter[tuple[str, int]] = self.mode.seen
         self.lines.counts["joined"] += sum(seen[place] for place in self.lines.cutting)

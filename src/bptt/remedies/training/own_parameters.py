@@ -1,12 +1,13 @@
 """Recurrent parameters that no optimizer trains are trained."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt.remedies._change import Change
-from bptt.remedies._target import RemedyError, Target, needed
+from bptt.remedies._target import Layer, RemedyError, Target, needed
 
 CURES = ("OP502",)
 
@@ -34,7 +35,8 @@ def own_parameters(
     Args:
         model: holds the layers.
         optimizer: takes the parameters; those that another optimizer owns are to be left out by `site`.
-        site: one module or site, `""` for all.
+        site: one module or site, `""` for all; the weight's name for a recurrence written by hand, `cell.h2h.weight`:
+            with it goes its layer's bias. A plain tensor is trained in its place, `nn.Parameter` makes that lasting.
 
     Raises:
         RemedyError: no layer there; nothing was changed.
@@ -70,19 +72,29 @@ def own_parameters(
     return change
 
 
-def _missing(target: Target) -> dict[str, nn.Parameter]:
+def _missing(target: Target) -> dict[str, Tensor]:
     """The recurrent parameters that stand still, by name."""
     owned = {id(p) for each in target.optimizers for g in each.param_groups for p in g["params"]}
-    found = {}
-    for layer in target.layers():
-        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            p = layer.parameter(kind)
-            if isinstance(p, nn.Parameter) and not (p.requires_grad and id(p) in owned):
-                found[f"{layer.site}.{kind}" if layer.site else kind] = p
-    return found
+    named = (pair for layer in target.layers(own=True) for pair in _parameters(layer))
+    return {name: p for name, p in named if not (p.requires_grad and id(p) in owned)}
 
 
-def _switch_on(change: Change, parameter: nn.Parameter) -> None:
+def _parameters(layer: Layer) -> Iterator[tuple[str, Tensor]]:
+    """Of a layer, by name; of one written by hand, the matrix that is meant and its bias."""
+    if layer.own:
+        path, _, own = layer.site.rpartition(".")
+        beside = dict(layer.module._parameters) if isinstance(layer.module, nn.Linear) else {}
+        for name, p in {**beside, own: layer.module._parameters[own]}.items():
+            if isinstance(p, Tensor) and p.is_leaf:
+                yield f"{path}.{name}" if path else name, p
+        return
+    for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        p = layer.parameter(kind)
+        if isinstance(p, nn.Parameter):
+            yield f"{layer.site}.{kind}" if layer.site else kind, p
+
+
+def _switch_on(change: Change, parameter: Tensor) -> None:
     grad = parameter.grad
 
     def back() -> None:
@@ -93,7 +105,7 @@ def _switch_on(change: Change, parameter: nn.Parameter) -> None:
     change.then(back)
 
 
-def _give(change: Change, optimizer: Optimizer, model: nn.Module, new: list[nn.Parameter]) -> None:
+def _give(change: Change, optimizer: Optimizer, model: nn.Module, new: list[Tensor]) -> None:
     own = {id(p) for p in model.parameters()}
     home = max(optimizer.param_groups, key=lambda group: sum(id(p) in own for p in group["params"]))
     params, grads = list(home["params"]), [p.grad for p in new]
@@ -121,9 +133,7 @@ class _Later:
         given: them.
     """
 
-    def __init__(
-        self, optimizer: Optimizer, held: list[nn.Parameter], given: list[nn.Parameter]
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, held: list[Tensor], given: list[Tensor]) -> None:
         self.optimizer, self.held, self.given = optimizer, held, given
 
     def __call__(self, group: dict[str, Any]) -> None:
