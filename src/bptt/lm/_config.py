@@ -146,7 +146,7 @@ class Config:
             most = (
                 2**31 if kind is int else 1e300
             )  # sizes that a machine has; floats that can be doubled
-            if isinstance(value, int | float) and abs(value) >= most and each.name != "seed":
+            if isinstance(value, int | float) and not abs(value) < most and each.name != "seed":
                 raise LmError(f"{each.name} is {value}, expected a number below {most}")
         if not self.seed < 2**63:
             raise LmError(f"seed is {self.seed}, expected a number below 2**63")

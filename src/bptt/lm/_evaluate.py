@@ -141,6 +141,8 @@ def context_curve(
     """
     if longest < 1 or targets < 2:
         raise LmError(f"longest is {longest} and targets {targets}, expected at least 1 and 2")
+    if seed < 0:
+        raise LmError(f"seed is {seed}, expected 0 or more")
     given = [2**k for k in range(longest.bit_length())]
     most = given[-1]
     with encoded(vocabulary, texts) as tokens:

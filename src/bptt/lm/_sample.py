@@ -52,6 +52,8 @@ def sample(
             f"temperature is {temperature}, top_p {top_p}, length {length}; expected at least 0, a share above 0 up to "
             "1, and at least 0"
         )
+    if not -(2**63) <= seed < 2**64:
+        raise LmError(f"seed is {seed}, expected a number of 64 bits")
     ids = [int(n) for n in vocabulary.encode(prompt)]
     if vocabulary.unknown is not None and vocabulary.unknown in ids:
         character = prompt[ids.index(vocabulary.unknown)]
@@ -101,7 +103,8 @@ def draw(
     """
     if temperature == 0:
         return int(scores.argmax())
-    chances, order = torch.softmax(scores / temperature, 0).sort(descending=True)
+    # From the largest score on, so that no quotient overflows upwards.
+    chances, order = torch.softmax((scores - scores.max()) / temperature, 0).sort(descending=True)
     before = chances.cumsum(0) - chances
     chances = chances.masked_fill(before >= top_p, 0.0)
     return int(order[torch.multinomial(chances, 1, generator=generator)])

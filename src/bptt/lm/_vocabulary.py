@@ -72,7 +72,7 @@ class Bytes(Vocabulary):
 
     def encode(self, text: str) -> Ids:
         """UTF-8."""
-        return np.frombuffer(text.encode(), np.uint8).astype(np.uint32)
+        return np.frombuffer(_utf8(text), np.uint8).astype(np.uint32)
 
     def decode(self, ids: Iterable[Any]) -> str:
         """Bytes that are no UTF-8 become U+FFFD."""
@@ -157,6 +157,7 @@ class Pairs(Vocabulary):
 
     def encode(self, text: str) -> Ids:
         """Longest merges first."""
+        _utf8(text)
         return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.uint32)
 
     def decode(self, ids: Iterable[Any]) -> str:
@@ -191,6 +192,21 @@ class Pairs(Vocabulary):
         )
         tokenizer.train_from_iterator(_sample(blocks), trainer)
         return Pairs(tokenizer)
+
+
+def _utf8(text: str) -> bytes:
+    """The text's bytes.
+
+    Raises:
+        LmError: it has half of a surrogate pair, which is no character.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise LmError(
+            f"the text has {text[error.start]!r} at {error.start:,}, half of a character, which UTF-8 cannot hold; "
+            "take it out"
+        ) from None
 
 
 def _byte_letters() -> list[str]:

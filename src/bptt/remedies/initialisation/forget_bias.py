@@ -65,7 +65,7 @@ def forget_bias(
             set_biases(change, layer, {gate: torch.full_like(before, value)})
             change.said.append(
                 f"{layer.site}: bias of gate {gate} {float(before.mean()):.2g} on average -> {value:g}; "
-                f"it keeps about {1 / (1 + math.exp(-value)):.2f} of the state a step"
+                f"it keeps about {math.tanh(value / 2) / 2 + 0.5:.2f} of the state a step"
             )
         change.lines = lines(forget_bias, change.args, site)
     return change
