@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bptt._errors import UnmeasurableError
 from bptt.doctor._incident import Place, _finite, _saved, _what
+from bptt.doctor._incident_in_graph import in_graph
 from bptt.flow.by_hand._graph import Graph
 from bptt.flow.by_hand._levels import levels
 from bptt.flow.by_hand._states import Chain, chains
@@ -30,18 +31,19 @@ class Kept(NamedTuple):
 
 @torch.no_grad()
 def in_loops(root: Any, name: Callable[[Tensor], str]) -> Place | None:
-    """The first state of a loop by hand that is not finite; None where all are, or where there is no such loop.
+    """The first value of the graph that is not finite, and if a loop by hand made it, the step; None where all are.
 
     Args:
         root: the loss's node.
         name: what the site is called, by one of its weights.
     """
-    if root is None:
-        return None
+    place = None if root is None else in_graph(root, name)
+    if place is None or place.where == "input":
+        return place
     try:
         graph = Graph([root])
     except UnmeasurableError:
-        return None
+        return place
     for group in graph.recurrent():
         try:
             runs = chains(graph, group)
@@ -49,10 +51,10 @@ def in_loops(root: Any, name: Callable[[Tensor], str]) -> Place | None:
             continue
         weights = sorted(graph.parameters(group), key=lambda each: (each.dim() < 2, -each.numel()))
         for chain in runs:
-            place = _in_run(graph, chain, name(weights[0]))
-            if place is not None:
-                return place
-    return None
+            found = _in_run(graph, chain, name(weights[0]))
+            if found is not None:
+                return found
+    return place
 
 
 def _in_run(graph: Graph, chain: Chain, site: str) -> Place | None:

@@ -75,6 +75,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     incident = evidence.incident
     if incident is None or incident.where != "input":
         return []
+    which = "batch" if incident.sample is None else "sample"
     share = "" if incident.share is None else f" ({incident.share:.2%} of that step's values)"
     return [
         Finding(
@@ -83,7 +84,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             site=incident.site,
             severity="error",
             message=f"the data holds {incident.what}, first at {place(incident)}{share}; states and weights were "
-            f"finite. Look at that sample: a missing value, a division by a spread of zero.{replay(incident)}",
+            f"finite. Look at that {which}: a missing value, a division by a spread of zero.{replay(incident)}",
             evidence=numbers(incident),
             update=incident.update,
             prescriptions=(Prescription("finite_input"), Prescription("skip_non_finite")),
