@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer.main
 
 from bptt.cli import app
@@ -27,6 +28,14 @@ def options() -> list[str]:
 def test_no_option_appears_by_accident() -> None:
     frozen = Path(__file__).with_name("options.txt").read_text(encoding="utf-8").splitlines()
     assert options() == frozen
+
+
+def test_the_list_of_commands_says_each_in_a_whole_line(capsys: pytest.CaptureFixture[str]) -> None:
+    root: Any = typer.main.get_command(app)
+    root.main(["--help"], prog_name="bptt", standalone_mode=False, terminal_width=80)
+    listed = capsys.readouterr().out.partition("Commands:")[2]
+    assert "..." not in listed
+    assert all(f"\n  {name} " in listed for name in root.commands)
 
 
 def test_help_imports_no_torch(python: Run) -> None:

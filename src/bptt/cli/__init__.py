@@ -83,7 +83,10 @@ Ignore = Annotated[
 _ENDS_AT_SCRIPT = {"allow_interspersed_args": False}
 
 
-@app.command(context_settings=_ENDS_AT_SCRIPT)
+@app.command(
+    context_settings=_ENDS_AT_SCRIPT,
+    short_help="Run an unchanged training script and say what is wrong.",
+)
 def run(
     context: typer.Context,
     script: Script,
@@ -124,7 +127,10 @@ def run(
     context.obj.append(chosen)
 
 
-@app.command(context_settings=_ENDS_AT_SCRIPT)
+@app.command(
+    context_settings=_ENDS_AT_SCRIPT,
+    short_help="Run a few updates of a script, for continuous integration.",
+)
 def check(
     context: typer.Context,
     script: Script,
@@ -161,12 +167,12 @@ def _told(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-@app.command()
+@app.command(short_help="Print the page of an earlier run again; write report.html.")
 def report(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The run's folder.")],
 ) -> None:
-    """Print the page of an earlier run again."""
+    """Print the page of an earlier run again, and write its report.html."""
 
     def chosen() -> None:
         from bptt.cli._report import report
@@ -226,12 +232,12 @@ def replay(
 
 app.command()(bench)
 app.command()(task)
-app.command()(train)
-app.command("eval")(evaluate)
+app.command(short_help="Train a language model on text, watched; resumes bit for bit.")(train)
+app.command("eval", short_help="Bits per character of a trained model on other text.")(evaluate)
 app.command()(sample)
-app.command()(sweep)
+app.command(short_help="Measure reach, or train on tasks, over a grid of settings.")(sweep)
 app.command()(watch)
-app.command()(compare)
+app.command(short_help="Show runs side by side: loss, reach, findings, speed.")(compare)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -59,14 +59,16 @@ def linear_ticks(low: float, high: float, n: int) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten.
 
     Example:
-        >>> linear_ticks(0.0, 127.0, 5)
-        [0.0, 50.0, 100.0]
+        >>> linear_ticks(0.0, 127.0, 5), linear_ticks(1.053, 1.143, 4)
+        ([0.0, 50.0, 100.0], [1.06, 1.08, 1.1, 1.12, 1.14])
     """
     raw = (high - low) / n
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(each * power for each in (1, 2, 5, 10) if each * power >= raw * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
+    found = [float(f"{k * step:.12g}") for k in range(first, last + 1)]
+    # One number gives no scale.
+    return found if len(found) > 1 or n > 64 else linear_ticks(low, high, 2 * n)
 
 
 def around(values: Iterable[Value], *, log: bool = False, least: float = 0.0) -> Axis | None:
@@ -223,7 +225,7 @@ def picture(
         said = f"{number(100 * height)} %" if percent else _tick(height, y)
         grid += [tag("line", class_="grid", x1="0", x2="100%", y1=at, y2=at)]
         grid += [tag("text", said, class_="y", x="0", y=at, dx="-6", dy="4")]
-    marks = [(each, place_name(each)) for each in x.ticks(4)] if marks is None else marks
+    marks = [(each, place_name(each)) for each in whole(x.ticks(4))] if marks is None else marks
     across = [
         tag("text", said, class_="x", x=f"{(x.at(place) or 0) / 10:g}%", y="100%", dy="16")
         for place, said in marks
@@ -241,6 +243,16 @@ def picture(
         "svg", *grid, tag("g", *across, class_="across"), inner, role="img", aria_label=label,
         class_=f"plot {kind}".rstrip(), data_x=str(x), data_y=str(y),
     )  # fmt: skip
+
+
+def whole(ticks: Iterable[float]) -> list[float]:
+    """Whole numbers alone: there is no step 1.5, and no such update.
+
+    Example:
+        >>> whole([1.0, 1.5, 2.0])
+        [1.0, 2.0]
+    """
+    return [each for each in ticks if each.is_integer()]
 
 
 def place_name(place: float) -> str:

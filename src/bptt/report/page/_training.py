@@ -16,6 +16,7 @@ from bptt.report.page._plot import (
     picture,
     place_name,
     short,
+    whole,
 )
 
 Rows = Sequence[Mapping[str, Any]]
@@ -141,7 +142,7 @@ def lanes(findings: Rows, repairs: Rows, x: Axis) -> Markup | None:
     if not told:
         return None
     left = len(findings) + len(repairs) - len(told)
-    ticks = [(each, place_name(each)) for each in x.ticks(4)]
+    ticks = [(each, place_name(each)) for each in whole(x.ticks(4))]
     labels = [
         tag("text", said, class_="x", x=f"{(x.at(place) or 0) / 10:g}%", y="12")
         for place, said in ticks

@@ -68,7 +68,7 @@ const ticks = (low, high, n) => {
   const step = [1, 2, 5, 10].map((k) => k * power).find((each) => each >= raw * 0.999);
   const found = [];
   for (let k = Math.ceil(low / step - 1e-9); k <= Math.floor(high / step + 1e-9); k++) found.push(Number((k * step).toPrecision(12)));
-  return found;
+  return found.length > 1 || n > 64 ? found : ticks(low, high, 2 * n);
 };
 
 const svg = (name, attributes) => {

@@ -104,7 +104,7 @@ class Plot extends Chart {
   }
   labels(view) {
     const value = (place) => this.x.low + (place / SPAN) * (this.x.high - this.x.low);
-    return ticks(value(view[0]), value(view[1]), 4).map((each) => [at(this.x, each), Number.isInteger(each) ? count(each) : number(each)]);
+    return ticks(value(view[0]), value(view[1]), 4).filter(Number.isInteger).map((each) => [at(this.x, each), count(each)]);
   }
   // The look at `update`, or the nearest one before it.
   show(update) {
