@@ -23,8 +23,10 @@ def _line(site: Site) -> str:
         parts.append(f"x{math.exp(site.rate):.3g} per step")
     if site.unreached is not None:
         parts.append(f"{100 * site.unreached:.0f} % of input steps unreached")
-    if site.attribution is not None and site.steps > 1:
-        parts.append(str(site.attribution))
+    split = site.attribution if site.steps > 1 else None
+    # Its words for where no gradient passes are not those for where none is a number.
+    if split is not None and (split.total.isfinite().any() or site.grad_state.isfinite().all()):
+        parts.append(str(split))
     if site.theory is not None:
         parts.append(site.theory.words(site.threshold))
     return "; ".join([", ".join(parts[:3]), *parts[3:]])

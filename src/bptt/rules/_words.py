@@ -44,13 +44,14 @@ def times(log_factor: float) -> str:
     """`exp(log_factor)` in words, without overflow.
 
     Example:
-        >>> times(math.log(4096.0)), times(900.0)
-        ('4.1e+03', '1e+391')
+        >>> times(math.log(4096.0)), times(math.log(2.5)), times(900.0)
+        ('4,100', '2.5', '1e+391')
     """
     if log_factor == math.inf:
         return "infinitely many"
     if log_factor < 600:
-        return f"{math.exp(log_factor):.2g}"
+        said = f"{math.exp(log_factor):.2g}"
+        return f"{float(said):,.0f}" if 100 <= float(said) < 1e6 else said
     return f"1e+{log_factor / math.log(10):.0f}"
 
 
