@@ -68,6 +68,12 @@ def test_the_panel_then_the_findings_then_the_curves() -> None:
     assert not any("┼" in row for row in rows(a_run(), 79, 12)), "no room for a curve"
 
 
+@pytest.mark.parametrize("columns", [46, 60, 79])
+def test_no_number_is_cut(columns: int) -> None:
+    (title,) = [each for each in rows(a_run(1, 0), columns, 40) if " GRU · " in each]
+    assert title.endswith(("9 of 128 steps", "×0.502 per step")), title
+
+
 def test_what_a_folder_holds() -> None:
     run = a_run(state="finished")
     glance = glance_of(run)

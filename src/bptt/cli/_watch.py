@@ -17,6 +17,7 @@ from bptt.cli import _page
 from bptt.cli._pipe import reader_may_leave
 from bptt.doctor import Run, RunFolder, RunFolderError, open_run
 from bptt.report import Glance, Pace, can_encode, clean, console, glance_of, line, show, view
+from bptt.report.terminal import folded
 
 LOOK, WORK = 0.5, 5.0
 """Seconds between two looks at least, and of the time that a look takes: a large folder is read more seldom."""
@@ -59,7 +60,8 @@ def _watch(folder: Path, out: Console, *, once: bool, wait: float) -> None:
     for sentence in run.damage:
         out.print(clean(f"damaged: {sentence}"), soft_wrap=True)
     if glance.state == "killed":
-        out.print(KILLED, soft_wrap=True)
+        for row in folded(Text(KILLED), out) if out.is_terminal else [KILLED]:
+            out.print(row, soft_wrap=True)
 
 
 class Seen:

@@ -65,7 +65,23 @@ def _plots(run: Run, glance: Glance, columns: int, ascii_only: bool) -> list[lis
     threshold = float(run.run.get("options", {}).get("threshold") or 1e-3)
     shown = glance.shortest(6)
     return [
-        [Text(line) if isinstance(line, str) else line for line in block]
+        [
+            _fitting(block[0], columns),
+            *(Text(line) if isinstance(line, str) else line for line in block[1:]),
+        ]
         for each in shown
         if len(block := plot(each.site, each.last, each.first, threshold, columns, ascii_only)) > 1
     ]
+
+
+def _fitting(title: str | Text, columns: int) -> Text:
+    """As many of a title's parts as there is room for: part of a number would be another number.
+
+    Example:
+        >>> _fitting("l0  GRU · gradient reaches 33 of 50 steps · ×0.815 per step", 44).plain
+        'l0  GRU · gradient reaches 33 of 50 steps'
+    """
+    text = Text(title) if isinstance(title, str) else title.copy()
+    while text.cell_len > columns and " · " in text.plain:
+        text = text[: text.plain.rindex(" · ")]
+    return text

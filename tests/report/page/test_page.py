@@ -59,6 +59,12 @@ def test_a_folder_of_the_first_format_has_what_it_held(tmp_path: Path) -> None:
     assert "No losses and no gradient norms were kept." in text
 
 
+def test_a_series_may_be_ahead_of_the_run() -> None:
+    run = a_run(updates=300, probes=3, rows=300, hidden=2)
+    run.run["updates"] = 290
+    assert '<p class="quiet">300 updates in ' in page(run)
+
+
 def test_what_is_thinned_is_said_with_numbers() -> None:
     run = a_run(probes=100, rows=2000, hidden=2)
     text = page(run)

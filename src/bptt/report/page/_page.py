@@ -103,7 +103,7 @@ def _head(run: Row, told: Row, verdict: Sequence[Row]) -> Markup:
         tag("p", tag("b", "bptt"), " · ", name(script(run)), class_="eyebrow"),
         tag("h1", said),
         *(tag("p", each, class_="lead") for each in lead(run, told["sites"], said)),
-        tag("p", *_cost(run, told["probes"]), class_="quiet"),
+        tag("p", *_cost(run, told), class_="quiet"),
         tag(
             "nav",
             *(tag("a", word, href=f"#{word.lower()}") for word in parts),
@@ -113,9 +113,11 @@ def _head(run: Row, told: Row, verdict: Sequence[Row]) -> Markup:
     )
 
 
-def _cost(run: Row, probes: int) -> list[str]:
-    argv = run.get("argv")
-    parts = [watched(run, probes), ". "]
+def _cost(run: Row, told: Row) -> list[str]:
+    argv, updates = run.get("argv"), run.get("updates")
+    if isinstance(updates, int):  # a series may be ahead of `run.json`, which is written after it
+        run = {**run, "updates": max([updates, *(row["update"] for row in told["training"][-1:])])}
+    parts = [watched(run, told["probes"]), ". "]
     if isinstance(argv, list) and argv:
         parts.append(f"Arguments: {clean(' '.join(str(each) for each in argv[:40]), 160)}")
     return parts
