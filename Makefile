@@ -28,6 +28,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/python tools/readme.py --check
 	$(BIN)/python tools/speed.py --check
+	$(BIN)/python tools/reliability.py --check
 
 # The documentation site, in build/site; a warning is an error. Half a minute, and no network.
 docs: $(STAMP)

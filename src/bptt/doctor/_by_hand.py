@@ -67,6 +67,8 @@ class HandUpdates:
         u.passes.append(1)
         for column in (u.clip, u.coefficient, u.lr):
             column.append(math.nan)
+        u.numbers.append(u.count)
+        u.shorten()
 
 
 def _leaves(root: Any) -> list[Tensor]:

@@ -22,6 +22,10 @@ from bptt.flow import Flow
 from bptt.flow.record._names import Names
 from bptt.rules import Evidence, Finding, Look, Options, Rule
 
+MILESTONES = frozenset(gather.MILESTONES)
+LATEST = 64
+"""Looks of a site that are kept beside those at milestones."""
+
 
 class Case:
     """Collects evidence and asks the rules.
@@ -58,17 +62,20 @@ class Case:
     def before_step(self, optimizer: Optimizer) -> None:
         """An optimizer is about to step."""
         self.sentinel.before_step(optimizer)
-        if not all(facts.site for facts in self.sentinel.weights.values()):
-            gather.weights_of(self.sentinel, self._names)  # named while they live
         if math.isfinite(self.sentinel.owners[id(optimizer)].row.norm):
             self._suspect = None  # whatever the loss was, nothing of it reached the weights
 
     def after_step(self, optimizer: Optimizer, number: int) -> None:
         """An optimizer has stepped: update `number` is over."""
-        looks = self.evidence.looks.values()
-        if number in gather.MILESTONES and not any(each[-1].update == number for each in looks):
+        if number in MILESTONES and not any(
+            each[-1].update == number for each in self.evidence.looks.values()
+        ):
             self._look(gather.cut_off(self.sentinel, self._names, number))
         self.sentinel.after_step(optimizer, number)
+        if self.sentinel.was_full and not all(
+            facts.site for facts in self.sentinel.weights.values()
+        ):
+            gather.weights_of(self.sentinel, self._names)  # named while they live
 
     def add(self, flow: Flow, update: int, *, milestone: bool = False) -> None:
         """A probe was harvested. `milestone`: it stands for one that could not be had at its own update."""
@@ -100,7 +107,11 @@ class Case:
 
     def _look(self, looks: list[Look]) -> None:
         for look in looks:
-            self.evidence.looks.setdefault(look.site, []).append(look)
+            known = self.evidence.looks.setdefault(look.site, [])
+            known.append(look)
+            if len(known) > 2 * LATEST:  # what no milestone needs is let go
+                old = [each for each in known[:-LATEST] if each.milestone]
+                known[:] = old + known[-LATEST:]
 
     def _named(self, module: nn.Module) -> str:
         """As its sites are named: a cell that no model holds goes by its class."""

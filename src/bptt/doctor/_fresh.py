@@ -1,6 +1,7 @@
 """Evidence since some update: what the rules may judge a repair by."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
+from typing import Any
 
 from bptt.rules import Evidence, Updates, Weights
 
@@ -20,7 +21,7 @@ class Since:
 
     def __init__(self, whole: Evidence, update: int) -> None:
         self.update = update
-        self.entries = len(whole.updates)
+        self.entries = whole.updates.count
         self.weights = {name: replace(facts) for name, facts in whole.weights.items()}
 
     def evidence(self, whole: Evidence) -> Evidence:
@@ -39,12 +40,13 @@ class Since:
         )
 
     def _updates(self, whole: Updates) -> Updates:
-        lists = {
-            each.name: value[self.entries :]
-            for each in fields(Updates)
-            if isinstance(value := getattr(whole, each.name), list)
+        later = min(whole.count - self.entries, len(whole))
+        lists: dict[str, Any] = {
+            name: column[len(column) - later :] for name, column in whole.columns()
         }
-        return Updates(**lists, holds=whole.holds, by_hand=whole.by_hand)
+        over = whole.left_over
+        left = over[max(len(over) - later, 0) :]
+        return Updates(**lists, left_over=left, holds=whole.holds, by_hand=whole.by_hand)
 
     def _facts(self, name: str, facts: Weights) -> Weights:
         before = self.weights.get(name)

@@ -177,7 +177,7 @@ def main_owner(sentinel: Sentinel) -> Owner | None:
     """The optimizer whose steps rules look at: the one that owns most recurrent weights, then the one most at work."""
     recurrent = {id(weight) for weight in sentinel._recurrent_weights()}
     known = [owner for owner in sentinel.owners.values() if len(owner.updates)]
-    return max(known, key=lambda o: (len(recurrent & o.ids), len(o.updates)), default=None)
+    return max(known, key=lambda o: (len(recurrent & o.ids), o.updates.count), default=None)
 
 
 def updates_of(sentinel: Sentinel, names: Names | None = None) -> Updates:

@@ -57,7 +57,7 @@ class Loop:
         self._thrift = Thrift(schedule.budget)
         recorder.on_new_pass, recorder.on_fault = guard.shield(self._new_pass), guard.catch
         case.number, case.in_trouble = lambda: bounds.current, log.in_trouble
-        case.sentinel.milestones = frozenset(MILESTONES).__contains__
+        case.sentinel.milestones = MILESTONES
         case.sentinel.pass_over, case.sentinel.by_hand = self._pass_over, bounds.by_hand
         self._handles: list[RemovableHandle] = []
         self._stepping: set[int] = set()  # optimizers, by their ids
@@ -130,10 +130,11 @@ class Loop:
             probes.harvest(boundary=True)
         bounds.updates += 1
         self.guard.timed(self._case.after_step, optimizer, bounds.updates)
-        self._thrift.update(sentinel, self.guard.sentinels, self._log.elapsed)
-        self._tell_updates()
+        elapsed = self._log.elapsed
+        self._thrift.update(sentinel, self.guard.sentinels, elapsed)
+        self._tell_updates(elapsed)
         self.actions.after_step(optimizer, bounds.updates)
-        probes.after_step()
+        probes.after_step(elapsed)
         bounds.stop_if_enough(bounds.updates)
 
     def _new_pass(self) -> None:
@@ -146,14 +147,14 @@ class Loop:
         """A backward pass is over; in a loop by hand the next one may be one that every run probes."""
         bounds = self.bounds
         bounds.hand_passes = self._case.sentinel.hand.passes
-        self._tell_updates()
+        self._tell_updates(self._log.elapsed)
         if bounds.by_hand():
             if not self.probes.recording and self.probes.due():
                 self.probes.start()
             bounds.stop_if_enough(bounds.current - 2)  # the update of this pass is yet to come
 
-    def _tell_updates(self) -> None:
-        if self._log.is_time(self._log.elapsed):
+    def _tell_updates(self, elapsed: float) -> None:
+        if self._log.is_time(elapsed):
             self._log.saw(self._recent.take())
 
     def _kept(self, flow: Flow) -> None:

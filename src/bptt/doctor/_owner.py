@@ -13,6 +13,10 @@ from bptt.rules import Updates
 class Row:
     """The update that is going on."""
 
+    __slots__ = (
+        "before", "clip", "coefficient", "loss", "norm", "passes", "unclipped", "whole",
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.loss = math.nan
         self.norm = self.unclipped = self.clip = self.coefficient = math.nan
@@ -27,7 +31,6 @@ class Owner:
     def __init__(self, optimizer: Optimizer) -> None:
         self.weak = weakref.ref(optimizer)
         self.updates = Updates()
-        self.numbers: list[int] = []
         self.begun_with_grads: list[bool] = []
         self.row = Row()
         self.parameters: list[Tensor] = []
@@ -82,7 +85,8 @@ class Owner:
         updates.carried.append(carried)
         updates.finite.append(math.isfinite(row.norm))
         updates.passes.append(row.passes)
-        self.numbers.append(number)
+        updates.numbers.append(number)
+        updates.shorten()
         self.forget()
 
     def forget(self) -> None:

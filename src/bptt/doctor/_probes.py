@@ -15,6 +15,8 @@ from bptt.doctor._tally import Record
 from bptt.flow import Flow, Recorder
 from bptt.flow.record._shelter import each_of
 
+AT = frozenset(MILESTONES)  # asked for after every update
+
 
 class Probes:
     """Starts the recorder, harvests it, and hands what it brought to the case and the logbook.
@@ -62,12 +64,13 @@ class Probes:
         """That of the last update probed; 0 before the first."""
         return self._number
 
-    def due(self) -> bool:
+    def due(self, elapsed: float | None = None) -> bool:
         """Whether the update that is about to begin is probed: a milestone, or as the budget allows."""
         if self._asked:
             return True
-        number, elapsed = self.bounds.current, self._log.elapsed
-        if self.schedule.budget > 0 and number in MILESTONES:
+        number = self.bounds.current
+        elapsed = self._log.elapsed if elapsed is None else elapsed
+        if number in AT and self.schedule.budget > 0:
             return number != self._number and self.schedule.forced(
                 self._spent(), self.count, elapsed
             )
@@ -114,10 +117,10 @@ class Probes:
         elif self.recording and self.recorder.pending:
             self.harvest(boundary=True)
 
-    def after_step(self) -> None:
-        """The next update is about to begin."""
+    def after_step(self, elapsed: float) -> None:
+        """The next update is about to begin, so many seconds into the run."""
         if not self.recording:
-            if self.due():
+            if self.due(elapsed):
                 self.start()
         elif not (self.bounds.first_round or self.recorder.seen) and self.over_budget():
             self.pause()  # nothing recurrent runs at present: stop paying for hooks, look later

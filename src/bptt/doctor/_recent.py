@@ -28,12 +28,11 @@ class Recent:
             taken = (
                 taken if known is owner else 0
             )  # another optimizer in the place of one that is gone
-            fresh = range(taken, len(owner.numbers))
-            found += [_update(owner.numbers[n], owner.updates, n) for n in fresh]
-            self._taken[key] = owner, len(owner.numbers)
+            found += _since(owner.updates, taken)
+            self._taken[key] = owner, owner.updates.count
         hand = self._sentinel.hand.updates
-        found += [_update(n + 1, hand, n) for n in range(self._by_hand, len(hand))]
-        self._by_hand = len(hand)
+        found += _since(hand, self._by_hand)
+        self._by_hand = hand.count
         return sorted(found)
 
     def parameters(self) -> int | None:
@@ -43,10 +42,16 @@ class Recent:
         return sum(sizes.values()) or None
 
 
-def _update(number: int, columns: Updates, n: int) -> Update:
+def _since(columns: Updates, taken: int) -> list[Update]:
+    """Those after so many; the latest are never let go."""
+    fresh = min(columns.count - taken, len(columns))
+    return [_update(columns, n) for n in range(len(columns) - fresh, len(columns))]
+
+
+def _update(columns: Updates, n: int) -> Update:
     clip = columns.clip[n]
     return Update(
-        number,
+        columns.number(n),
         columns.loss[n],
         columns.unclipped[n],
         clip if math.isfinite(clip) else math.nan,

@@ -29,6 +29,9 @@ EVERY_ONE = 32
 WHOLE_EVERY = 16
 """Updates after which all weights are compared, not only recurrent ones."""
 
+Clip = tuple[str, float, float | None]
+"""What clipped (`norm`, `value`), its limit, the norm before it."""
+
 
 class Sentinel:
     """Looks at every pass and step between `start` and `stop`.
@@ -44,28 +47,28 @@ class Sentinel:
     ) -> None:
         self.forward = Forward(model)
         self._begins, self._ends = shield(self._pass_begins), shield(self._pass_ends)
-        self._heard = shield(self._clipped)
         self.owners: dict[int, Owner] = {}
         self.weights: dict[int, Weights] = {}
         self.loss = math.nan
         self.root: Any = None
         self._alarm, self._alarmed = alarm, False
-        self._clips: list[tuple[str, float, float | None]] = []
+        self._clips: list[Clip] = []
         self._grad_norm = math.nan
         self._unclaimed = 0  # passes before there was any optimizer to count them for
         self.hand, self.loops = HandUpdates(), Loops(model)
         self.axes = NOTHING
         self.number, self.stride = 0, 1  # updates so far, and how seldom all is looked at
         self.full = self.was_full = True  # whether it is in this update, and was in the one before
+        self._next_whole = 0
         self._cuts_watched = False
-        self.milestones: Callable[[int], bool] = lambda number: False
+        self.milestones: tuple[int, ...] = ()
         self.pass_over: Callable[[], None] = lambda: None
         self.by_hand: Callable[[], bool] = lambda: False
 
     def start(self) -> None:
         """Begin to look."""
-        listen(self._pass)
-        _clip.listen(self._heard)
+        listen(self._pass, self._pass_in_brief)
+        _clip.listen(self._clipped)
         self.forward.start()
         self._watch_cuts(self._judged_next())
 
@@ -73,7 +76,7 @@ class Sentinel:
         """Stop looking."""
         each_of(
             lambda: unlisten(self._pass),
-            lambda: _clip.unlisten(self._heard),
+            lambda: _clip.unlisten(self._clipped),
             self.forward.stop,
             lambda: self._watch_cuts(False),
         )
@@ -88,6 +91,23 @@ class Sentinel:
             owner.forget()
 
     # A backward pass.
+
+    def _pass_in_brief(self, tensors: Any) -> bool:
+        """All that a thin look wants of a pass: its loss. False where there is more to see."""
+        if self.full or not isinstance(tensors, Tensor) or tensors.numel() != 1:
+            return False
+        owners = self.owners.values()
+        if any(owner.one is not None and owner.one.grad is not None for owner in owners):
+            return False
+        loss = tensors.item()
+        if not owners or not math.isfinite(loss):
+            return False
+        self.loss = float(loss)
+        for owner in owners:
+            owner.row.passes += 1
+            if owner.one is not None:
+                owner.begun_with_grads.append(False)
+        return True
 
     def _pass(self, roots: list[Root]) -> Callable[[], None] | None:
         self._begins(roots)
@@ -151,26 +171,35 @@ class Sentinel:
         if owner is None or owner.weak() is not optimizer:
             owner = self.owners[id(optimizer)] = Owner(optimizer)
             owner.row.passes = self._unclaimed
-        owner.refresh(optimizer)
+        if self.full or not owner.parameters:
+            owner.refresh(optimizer)
         row = owner.row
-        row.loss, row.norm = self.loss, self._norm(owner)
-        row.clip, row.coefficient, row.unclipped = self._clipping(row.norm)
+        row.loss, clip = self.loss, self._clip_by_norm()
+        row.norm = self._norm(owner, clip)
+        row.clip, row.coefficient, row.unclipped = clip or self._clipping(row.norm)
         if owner.unusual(row.norm) or self.full:
-            number = len(owner.updates)
+            number = owner.updates.count
             whole = number < WHOLE_EVERY or number % (WHOLE_EVERY * self.stride) == 0
             owner.hold(self._watched(owner), whole)
         if not math.isfinite(row.norm):
             self._raise("backward")
 
-    def _norm(self, owner: Owner) -> float:
+    def _clip_by_norm(self) -> tuple[float, float, float] | None:
+        """`(limit, coefficient, norm before)` of the last clipping by norm in this update."""
+        for _, limit, total in reversed(self._clips):
+            if total is not None:
+                left = limit / (total + 1e-6)  # torch's own arithmetic
+                return limit, 1.0 if left > 1.0 else left, total
+        return None
+
+    def _norm(self, owner: Owner, clip: tuple[float, float, float] | None) -> float:
         """Of the gradients that this step uses.
 
         Clipping has just computed it, if it clips what this optimizer steps. Whole looks say whether that is so, and
         thin ones then take its word.
         """
-        clip = next((each for each in reversed(self._clips) if each[2] is not None), None)
-        told = math.nan if clip is None else _left(clip) * float(clip[2] or 0.0)
-        if not self.full and owner.clipping_tells and clip is not None:
+        told = math.nan if clip is None else clip[1] * clip[2]
+        if clip is not None and owner.clipping_tells and not self.full:
             return told
         norm = joint_norm([p.grad for p in owner.parameters if p.grad is not None])
         if self.full:
@@ -194,15 +223,17 @@ class Sentinel:
         if self.full:
             self._count_weights(owner, before)
         self.number, self.was_full = number, self.full
-        self.full = self._whole_next(number + 1)
+        self.full = number + 1 >= self._next_whole
         self._clips, self._grad_norm = [], math.nan
         self.forward.next_update(self.full)
-        if self._judged_next() != self._cuts_watched:
+        if self.full:
+            self._next_whole = self._whole_after(number + 1)
+        if (self.full or self._cuts_watched) and self._judged_next() != self._cuts_watched:
             self._watch_cuts(not self._cuts_watched)
 
     def _judged_next(self) -> bool:
         """Whether the next update is one that rules judge by, or one of the first."""
-        return self.number < PASSES or self.milestones(self.number + 1)
+        return self.number < PASSES or self.number + 1 in self.milestones
 
     def _watch_cuts(self, yes: bool) -> None:
         """Look at what is detached or padded, or no longer."""
@@ -212,11 +243,16 @@ class Sentinel:
             lambda: self.forward.behind.watch(yes),
         )
 
-    def _whole_next(self, number: int) -> bool:
-        """Whether all is looked at in that update: a state that a milestone is given comes from the one before."""
-        if number <= EVERY_ONE or number % self.stride == 0:
-            return True
-        return self.milestones(number) or self.milestones(number + 1)
+    def _whole_after(self, number: int) -> int:
+        """The next update after that one in which all is looked at.
+
+        A state that a milestone is given comes from the update before it, which is looked at, too.
+        """
+        if number < EVERY_ONE:
+            return number + 1
+        later = next((each for each in self.milestones if each > number), math.inf)
+        before = later - 1 if later - 1 > number else later
+        return int(min(number - number % self.stride + self.stride, before))
 
     def _carried(self, owner: Owner) -> bool:
         if owner.row.passes and not owner.begun_with_grads:  # not looked at: it was as it is
@@ -226,14 +262,11 @@ class Sentinel:
     def look_less(self, stride: int) -> None:
         """Look at every `stride`-th update whole; norms and finiteness are looked at in all of them."""
         self.stride = stride | 1  # odd: of two optimizers in turn, each has its share
+        self._next_whole = self._whole_after(self.number)
         self.forward.watches = stride == 1
 
     def _clipping(self, norm: float) -> tuple[float, float, float]:
-        """`(limit, coefficient, norm before)` of what was clipped in this update."""
-        for clip in reversed(self._clips):
-            _, limit, total = clip
-            if total is not None:
-                return limit, _left(clip), total
+        """`(limit, coefficient, norm before)` where torch did not clip by norm in this update."""
         limit = next((limit for kind, limit, _ in self._clips if kind == "value"), math.nan)
         weight = self._one_weight() if self.full else None
         if weight is None or weight.grad is None or not self._grad_norm > 0:
@@ -269,7 +302,7 @@ class Sentinel:
         owned = {id(weight) for weight in self._watched(owner)}
         pairs = zip(before, self._watched(owner), strict=False)
         still = {id(weight) for held, weight in pairs if torch.equal(held, sample(weight.detach()))}
-        seldom = len(owner.updates) > 64 and len(owner.updates) % WHOLE_EVERY
+        seldom = owner.updates.count > 64 and owner.updates.count % WHOLE_EVERY
         for module, weight in zip(self.forward.living(), self._recurrent_weights(), strict=False):
             facts = self.weights.setdefault(id(module), Weights(site=""))
             facts.trains = weight.requires_grad
@@ -288,10 +321,3 @@ class Sentinel:
         if not self._alarmed:
             self._alarmed = what != "loss"
             self._alarm(what)
-
-
-def _left(clip: tuple[str, float, float | None]) -> float:
-    """What clipping by norm multiplied the gradient by; torch's own arithmetic."""
-    _, limit, total = clip
-    left = limit / ((total or 0.0) + 1e-6)
-    return left if math.isnan(left) else min(1.0, left)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bptt.rules._updates import Updates as Updates
+
 NAN = math.nan
 
 
@@ -112,54 +114,6 @@ class Look:
     def growth(self) -> float:
         """The largest credit at any lag, as a natural logarithm: 0 where nothing grows."""
         return max((c for c in self.log_credit if not math.isnan(c)), default=0.0)
-
-
-@dataclass(eq=False)
-class Updates:
-    """One entry an update in every list; nan (or False) where something was not seen. Update n is entry n - 1.
-
-    Attributes:
-        loss: value on which `backward` was called last before the step.
-        norm: norm of all gradients of the stepping optimizer, as the step used it.
-        unclipped: the same before clipping, where something clipped; else equal to `norm`.
-        clip: `max_norm` of `clip_grad_norm_`, or the value of `clip_grad_value_`; nan where nothing was clipped.
-        coefficient: what clipping multiplied the gradient by, at most 1; nan where nothing clipped by norm. For
-            clipping by value: the share of the norm that was left.
-        lr: learning rate of the recurrent weights' group, or of the first.
-        ratio: `‖Δw‖ / ‖w‖` of the recurrent weights in this update, the largest over the modules; nan if not stepped.
-            In updates that were not looked at whole, the last that was measured.
-        whole_ratio: the same over all weights of the optimizer.
-        carried: gradients of an earlier update were still there when this update's first backward pass began, and the
-            step used them.
-        finite: loss and gradients were finite.
-        passes: backward passes since the step before.
-        left_over: of several optimizers, `carried` of the one that most often has such gradients; empty where none has.
-        holds: names of the recurrent modules whose weights that one holds.
-        by_hand: no optimizer: the weights were seen to change between two backward passes.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    norm: list[float] = field(default_factory=list)
-    unclipped: list[float] = field(default_factory=list)
-    clip: list[float] = field(default_factory=list)
-    coefficient: list[float] = field(default_factory=list)
-    lr: list[float] = field(default_factory=list)
-    ratio: list[float] = field(default_factory=list)
-    whole_ratio: list[float] = field(default_factory=list)
-    carried: list[bool] = field(default_factory=list)
-    finite: list[bool] = field(default_factory=list)
-    passes: list[int] = field(default_factory=list)
-    by_hand: bool = False
-    left_over: list[bool] = field(default_factory=list)
-    holds: str = ""
-
-    def __len__(self) -> int:
-        return len(self.norm)
-
-    @property
-    def clipped(self) -> bool:
-        """Whether anything clips gradients in this run."""
-        return any(not math.isnan(c) for c in self.clip)
 
 
 @dataclass(eq=False)

@@ -7,8 +7,9 @@ from bptt.rules._evidence import Evidence, Look
 
 def passes(evidence: Evidence, look: Look) -> int:
     """Backward passes of the update that was looked at; 1 where that is not known."""
-    known = evidence.updates.passes
-    return known[look.update - 1] if look.update <= len(known) else 1
+    n = evidence.updates.entry(look.update)
+    known = evidence.updates.passes[n : n + 1]
+    return known[0] if known else 1
 
 
 def discarded(look: Look, pieces: float = 20) -> float:

@@ -97,7 +97,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     level = max(usual, median(norms[:20]))
     found = [
         (min(ratio / options["factor"], updates.norm[n] / (level * options["whole"])), n)
-        for n, ratio in _ratios(updates)
+        for n, ratio in _ratios(updates, level * options["whole"])
     ]
     spikes = [n for height, n in found if height >= 1]
     heights = sorted((height for height, _ in found), reverse=True)
@@ -112,15 +112,15 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             name="gradient-spikes",
             site="",
             severity="warning",
-            message=f"{len(spikes)} of {len(updates)} updates used a gradient up to {updates.norm[worst] / usual:.0f} "
-            f"times the usual (norm {updates.norm[worst]:.2g} at update {worst + 1}; usual {usual:.2g}), and nothing "
-            f"clips it. Clip the norm at about {proposed:g}.",
+            message=f"{updates.told(len(spikes))} used a gradient up to {updates.norm[worst] / usual:.0f} "
+            f"times the usual (norm {updates.norm[worst]:.2g} at update {updates.number(worst)}; usual {usual:.2g}), "
+            f"and nothing clips it. Clip the norm at about {proposed:g}.",
             evidence={
-                "spikes": [n + 1 for n in spikes][:50],
+                "spikes": [updates.number(n) for n in spikes][:50],
                 "usual": usual,
                 "highest": heights[0],
             },
-            update=spikes[0] + 1,
+            update=updates.number(spikes[0]),
             prescriptions=(
                 Prescription("clip_norm", {"max_norm": proposed}),
                 Prescription("autoclip"),
@@ -131,9 +131,11 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     ]
 
 
-def _ratios(updates: Updates) -> Iterator[tuple[int, float]]:
-    """`(n, norm / median around it)` of each update that was not clipped."""
+def _ratios(updates: Updates, least: float) -> Iterator[tuple[int, float]]:
+    """`(n, norm / median around it)` of each update of at least that norm that was not clipped."""
     for n, norm in enumerate(updates.norm):
+        if norm < least:
+            continue
         around = seen(updates.norm[max(n - WINDOW, 0) : n] + updates.norm[n + 1 : n + 1 + WINDOW])
         if (
             math.isfinite(norm)

@@ -87,7 +87,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             site="",
             severity="warning",
             message=f"{how} left {percent(median(left))} of the usual gradient (norm {usual:.2g}) "
-            f"in {hard} of {len(left)} updates: the threshold sets the step, not the gradient. {advice}",
+            f"in {updates.told(hard, len(left))}: the threshold sets the step, not the gradient. {advice}",
             evidence={
                 "share": hard / len(left),
                 "coefficient": median(left),
@@ -96,7 +96,9 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 "loss_scale": _scale(updates),
             },
             update=next(
-                n + 1 for n, each in enumerate(updates.coefficient) if each < options["hard"]
+                updates.number(n)
+                for n, each in enumerate(updates.coefficient)
+                if each < options["hard"]
             ),
             prescriptions=prescriptions,
             confidence=round(min(0.5 + 0.05 * hard, 0.95), 2),

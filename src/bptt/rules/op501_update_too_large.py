@@ -66,6 +66,8 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     """One finding for the run."""
     updates, width = evidence.updates, int(options["window"])
     ratios = [each if math.isfinite(each) else 0.0 for each in updates.ratio]
+    if max(ratios, default=0.0) < min(options["ratio"], options["single"]):
+        return []
     windows = [median(ratios[n : n + width]) for n in range(len(ratios) - width + 1)]
     sustained = [n for n, each in enumerate(windows) if each >= options["ratio"]]
     single = [n for n, each in enumerate(ratios) if each >= options["single"]]
@@ -87,7 +89,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             site="",
             severity="advice" if borne else "error",
             message=f"updates change the recurrent weights by up to {largest:.2g} times their own size "
-            f"(usual here {usual:.2g}, healthy 0.0001 to 0.01), first at update {first + 1}. "
+            f"(usual here {usual:.2g}, healthy 0.0001 to 0.01), first at update {updates.number(first)}. "
             + ("The loss fell all the same. " if borne else "")
             + (
                 f"Lower the learning rate, {lr:g} at present, to about {proposed:g}."
@@ -100,7 +102,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 "usual": usual,
                 "lr": lr,
             },
-            update=first + 1,
+            update=updates.number(first),
             prescriptions=(Prescription("learning_rate", {"lr": proposed}),) if known else (),
             persists=usual >= options["ratio"],
             confidence=0.95 if sustained else 0.7,

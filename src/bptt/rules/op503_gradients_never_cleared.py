@@ -63,15 +63,16 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
     count = sum(carried)
     if count < options["updates"] or count < options["share"] * len(carried):
         return []
-    first = 2 + carried.index(True)
+    at = 1 + carried.index(True)
+    first = at + 1 if updates.left_over else updates.number(at)
     return [
         Finding(
             code="OP503",
             name="gradients-never-cleared",
             site="",
             severity="error",
-            message=f"{count} of {len(carried)} updates after the first began with the gradients of earlier ones still "
-            f"there{whose}, and added to them: each step uses their sum. "
+            message=f"{updates.told(count, len(carried))} after the first began with the gradients of earlier ones "
+            f"still there{whose}, and added to them: each step uses their sum. "
             "Call optimizer.zero_grad() in every update.",
             evidence={"carried": count, "updates": len(carried)},
             update=first,

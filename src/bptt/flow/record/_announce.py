@@ -27,23 +27,32 @@ class Root(NamedTuple):
 
 Listener = Callable[[list[Root]], Callable[[], None] | None]
 """Called before a pass; what it returns is called after it, whether the pass succeeded or not."""
+Brief = Callable[[Any], bool]
+"""Called before that with what the pass begins at, as the script gave it; True if this is all one needs to know."""
 
 # Name in torch.autograd: the parameters for the roots and for their gradients, and the latter's position.
 ENTRIES = {"backward": ("tensors", "grad_tensors", 1), "grad": ("outputs", "grad_outputs", 2)}
 
 _listeners: list["weakref.WeakMethod[Listener]"] = []
+_briefs: dict["weakref.WeakMethod[Listener]", "weakref.WeakMethod[Brief]"] = {}
 _originals: dict[str, Callable[..., Any]] = {}
 _wrappers: dict[str, Callable[..., Any]] = {}
 
 
-def listen(listener: Listener) -> None:
-    """Tell a bound method of every backward pass from now on, until `unlisten` or until its object is gone."""
+def listen(listener: Listener, brief: Brief | None = None) -> None:
+    """Tell a bound method of every backward pass from now on, until `unlisten` or until its object is gone.
+
+    `brief`, of the same object, is asked first: to find a pass's roots takes longer than some updates have time for.
+    """
     if not _listeners:
         for name, places in ENTRIES.items():
             _originals[name] = getattr(torch.autograd, name)
             _wrappers[name] = _announced(_originals[name], *places)
             setattr(torch.autograd, name, _wrappers[name])
-    _listeners.append(weakref.WeakMethod(listener, _forget))  # type: ignore[arg-type]
+    weak = weakref.WeakMethod(listener, _forget)  # type: ignore[arg-type]
+    _listeners.append(weak)
+    if brief is not None:
+        _briefs[weak] = weakref.WeakMethod(brief)  # type: ignore[arg-type]
 
 
 def unlisten(listener: Listener) -> None:
@@ -56,6 +65,7 @@ def _forget(weak: "weakref.WeakMethod[Listener]") -> None:
     if weak not in _listeners:
         return
     _listeners.remove(weak)
+    _briefs.pop(weak, None)
     if _listeners:
         return
     for name, original in _originals.items():
@@ -69,7 +79,10 @@ def _announced(
     @wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         finish: list[Callable[[], None]] = []
-        begins(finish, args, kwargs)
+        if _listeners:
+            begins(finish, args, kwargs)
+        if not finish:
+            return original(*args, **kwargs)
         try:
             return original(*args, **kwargs)
         finally:
@@ -78,15 +91,26 @@ def _announced(
 
     @sheltered
     def begins(finish: list[Callable[[], None]], args: Any, kwargs: Any) -> None:
-        if not _listeners or _unusual(kwargs):
+        if _unusual(kwargs):
+            return
+        first = args[0] if args else kwargs.get(tensors)
+        told = [weak for weak in _listeners if not _is_enough(weak, first)]
+        if not told:
             return
         given = args[position] if len(args) > position else kwargs.get(grads)
-        roots = _roots(args[0] if args else kwargs.get(tensors), given)
-        for listener in [each for weak in tuple(_listeners) if (each := weak()) is not None]:
+        roots = _roots(first, given)
+        for listener in [each for weak in told if (each := weak()) is not None]:
             if (done := listener(roots)) is not None:
                 finish.append(sheltered(done))
 
     return call
+
+
+def _is_enough(weak: "weakref.WeakMethod[Listener]", tensors: Any) -> bool:
+    """Whether the listener needs to know no more than this."""
+    brief = _briefs.get(weak)
+    asked = None if brief is None else brief()
+    return asked is not None and asked(tensors)
 
 
 def _unusual(kwargs: dict[str, Any]) -> bool:

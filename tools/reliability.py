@@ -1,0 +1,107 @@
+"""Keeps the tables in docs/reliability.md equal to what the benchmarks wrote.
+
+    python tools/reliability.py            # write the tables from benchmarks/results
+    python tools/reliability.py --check    # exit 1 if a table is not what the files say
+
+A table stands between `<!-- reliability: NAME -->` and `<!-- end -->`.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "reliability.md"
+BLOCK = re.compile(r"(?P<head><!-- reliability: (?P<name>\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+PARTS = ("kills", "workers", "tests", "injections", "plants")
+
+
+def read(name: str) -> dict[str, Any]:
+    """A result file."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(head: str, rows: list[list[object]]) -> str:
+    """Markdown; numbers to the right."""
+    names = head.split(" | ")
+    rule = " | ".join(["---", *["---:"] * (len(names) - 1)])
+    body = "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+    return f"| {head} |\n| {rule} |\n{body}"
+
+
+def machine(name: str) -> str:
+    """Where a file's numbers come from."""
+    file = read(name)
+    return f"`{file['command']}`; {file['processor']}, torch {file['versions']['torch']}, {file['date']}."
+
+
+def faults() -> str:
+    known = read("faults")["rows"]
+    rows = [row for part in PARTS for row in known.get(part, [])]
+    body: list[list[object]] = [
+        [row["fault"], f"{row['tried']:,}", f"{row['survived']:,}", len(row["lost"])]
+        for row in rows
+    ]
+    tried, lost = sum(row["tried"] for row in rows), sum(len(row["lost"]) for row in rows)
+    body.append(["**all**", f"**{tried:,}**", f"**{tried - lost:,}**", f"**{lost}**"])
+    return table("fault | tried | survived | lost", body) + "\n\n" + machine("faults")
+
+
+def fuzz() -> str:
+    native = read("fuzz_native")["rows"]
+    body: list[list[object]] = [
+        [f"`{row['target']}`", f"{row['cases']:,}", len(row["findings"])]
+        for row in read("fuzz")["rows"]
+    ]
+    body.append(["the native core", f"{native['cases']:,}", native["findings"]])
+    return table("what is fuzzed | cases | findings left open", body) + "\n\n" + machine("fuzz")
+
+
+def soak() -> str:
+    found = read("soak")["rows"]
+    low, high = found["resident_mib"]
+    body: list[list[object]] = [
+        ["minutes", f"{found['minutes']:.0f}"],
+        ["updates", f"{found['updates']:,}"],
+        ["resident memory past the first tenth, lowest to highest", f"{low:.0f} to {high:.0f} MiB"],
+        [
+            "the monitor's share of the time; its budget",
+            f"{found['share']:.1%}; {found['budget']:.0%}",
+        ],
+        ["run folder, the largest it was", f"{sum(found['largest_bytes'].values()) / 1e6:.2f} MB"],
+    ]
+    return table("soak | ", body) + "\n\n" + machine("soak")
+
+
+TABLES: dict[str, Callable[[], str]] = {"faults": faults, "fuzz": fuzz, "soak": soak}
+
+
+def rendered(text: str) -> str:
+    """The page with every table made anew."""
+    return BLOCK.sub(lambda block: f"{block['head']}\n{TABLES[block['name']]()}\n\n", text)
+
+
+def main() -> None:
+    """Parse, then write or compare."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 if not current"
+    )
+    check = parser.parse_args().check
+    text = PAGE.read_text(encoding="utf-8")
+    current = rendered(text)
+    if check and current != text:
+        sys.exit(
+            f"{PAGE.name} and benchmarks/results differ; `python tools/reliability.py` writes its tables anew"
+        )
+    if current != text:
+        PAGE.write_text(current, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
