@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bptt._errors import BpttError
+from bptt.remedies._target import RemedyError
 
 _ABSENT = object()
 
@@ -72,13 +73,23 @@ class Change:
 
     @torch.no_grad()
     def fill(self, tensor: Tensor, value: Tensor) -> None:
-        """Write `value` into a parameter or buffer, in place."""
+        """Write `value` into a parameter or buffer, in place.
+
+        Raises:
+            RemedyError: finite numbers would become such as are not.
+        """
         if tensor.shape != value.shape:
             raise BpttError(
                 f"a value of shape {list(value.shape)} does not fit {list(tensor.shape)}"
             )
+        written = value.to(tensor)
+        if not bool(written.isfinite().all()) and bool(tensor.isfinite().all()):
+            told = ", ".join(f"{name}={each!r}" for name, each in self.args.items())
+            raise RemedyError(
+                f"{self.remedy}({told}) gives weights that {tensor.dtype} cannot hold; give a number nearer to 1"
+            )
         saved = tensor.detach().clone()
-        tensor.copy_(value)
+        tensor.copy_(written)
 
         def back() -> None:
             with torch.no_grad():

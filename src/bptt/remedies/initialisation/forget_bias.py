@@ -62,7 +62,7 @@ def forget_bias(
             gate = KEEPS[layer.kind]
             before = sum(layer.gate(layer.weight(n).detach(), gate) for n in ("bias_ih", "bias_hh"))
             assert isinstance(before, torch.Tensor)
-            set_biases(change, layer, {gate: torch.full_like(before, value)})
+            set_biases(change, layer, {gate: torch.full_like(before.double(), value)})
             change.said.append(
                 f"{layer.site}: bias of gate {gate} {float(before.mean()):.2g} on average -> {value:g}; "
                 f"it keeps about {math.tanh(value / 2) / 2 + 0.5:.2f} of the state a step"
