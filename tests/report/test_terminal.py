@@ -105,6 +105,8 @@ def test_gradients_that_are_not_finite_are_no_reach_of_no_step() -> None:
     # As folders of earlier versions have it: a horizon of 0, and a share that nothing was measured for.
     earlier = lost | {"horizon": 0, "unreached": 0.98}
     assert "tanh RNN · gradients are not finite\n" in page({"rnn.l0": earlier})
+    dead = site(horizon=None, lags=0, rate=None, unreached=None, total=[[0, 0.0], [127, 0.0]])
+    assert "tanh RNN · no gradient arrives\n" in page({"rnn.l0": dead})
     many = page({f"l{n}": earlier for n in range(9)})
     assert "l3    tanh RNN  gradients are not finite\n" in many
     assert "98 %" not in many

@@ -34,6 +34,7 @@ KINDS = {
 
 PATHS = ("Results: ", "To look at: ")
 UNFINITE = "gradients are not finite"
+UNTOUCHED = "no gradient arrives"
 UNKNOWN = "reach not measured"
 
 Digest = Mapping[str, Any]
@@ -103,10 +104,8 @@ def reach(digest: Digest) -> str:
         'gradients are not finite'
     """
     horizon, lags = digest.get("horizon"), digest.get("lags") or 0
-    if unfinite(digest):
-        return UNFINITE
-    if horizon is None:
-        return UNKNOWN
+    if horizon is None or unfinite(digest):
+        return UNFINITE if unfinite(digest) else UNTOUCHED if untouched(digest) else UNKNOWN
     if lags == 0:
         return "no earlier step: there is none" if digest.get("steps") == 1 else "no earlier step"
     return f"all {lags + 1} steps" if horizon >= lags else f"{horizon} of {lags + 1} steps"
@@ -119,10 +118,25 @@ def unfinite(digest: Digest) -> bool:
         >>> unfinite({"total": [[0, None]]}), unfinite({"total": [[0, 0.5]]}), unfinite({})
         (True, False, False)
     """
+    values = _totals(digest)
+    return bool(values) and all(value is None for value in values) and not digest.get("lags")
+
+
+def untouched(digest: Digest) -> bool:
+    """Whether no gradient arrives at a site: it was measured, and is 0 at every step.
+
+    Example:
+        >>> untouched({"total": [[0, 0.0]]}), untouched({"total": [[0, 0.5]]}), untouched({})
+        (True, False, False)
+    """
+    values = _totals(digest)
+    return bool(values) and all(value == 0 for value in values)
+
+
+def _totals(digest: Digest) -> list[float | None]:
     total = digest.get("total")
     pairs = total if isinstance(total, (list, tuple)) else ()
-    values = [each[1] for each in pairs if isinstance(each, (list, tuple)) and len(each) == 2]
-    return bool(values) and all(value is None for value in values) and not digest.get("lags")
+    return [each[1] for each in pairs if isinstance(each, (list, tuple)) and len(each) == 2]
 
 
 def kind(digest: Digest) -> str:
@@ -174,7 +188,7 @@ def plot(
 
 def _title(name: str, digest: Digest, first: Digest) -> Text:
     parts, said = [kind(digest)], reach(digest)
-    known = said not in (UNFINITE, UNKNOWN)
+    known = said not in (UNFINITE, UNTOUCHED, UNKNOWN)
     parts.append(f"gradient reaches {said}" if known else said)
     if digest.get("rate") is not None:
         parts.append(f"×{math.exp(digest['rate']):.3g} per step")

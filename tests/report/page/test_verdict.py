@@ -62,6 +62,16 @@ def test_gradients_that_are_no_longer_finite() -> None:
     assert far({**site(), "reach": never["reach"]}) == "How far a gradient reaches was not measured"
 
 
+def test_sites_at_which_no_gradient_arrives() -> None:
+    dead: dict[str, Any] = {**site("l1"), "untouched": True}
+    dead["reach"] |= {"updates": [1], "horizon": [None], "lags": [0]}
+    assert far(dead) == "No gradient arrives"
+    assert reach(dead) == "no gradient"
+    said = lead({}, [site(), dead, {**dead, "name": "l2"}])
+    assert said[0] == "At the last look no gradient arrived at l1 and one more."
+    assert said[1].startswith("A gradient in l0 reaches 9 of 100 steps back")
+
+
 def test_a_reach_that_changed_is_told_with_where_it_began() -> None:
     assert lead({}, [site(horizons=(44, 0))]) == [
         "A gradient in l0 reaches 0 of 100 steps back; each step multiplies it by 0.6065. At update 1 it reached 44."

@@ -9,7 +9,7 @@ from typing import Any
 
 from bptt.report.page._markup import all_rounded, clean, rounded
 from bptt.report.page._thin import PICTURED, curves, details, keep, merged
-from bptt.report.terminal import unfinite
+from bptt.report.terminal import unfinite, untouched
 
 Digest = dict[str, Any]
 Record = Mapping[str, Any]
@@ -74,6 +74,7 @@ def _site(
         "reverse": last.get("reverse") is True,
         "lags": _whole(last.get("lags")),
         "finite": not unfinite(last),
+        "untouched": untouched(last),
         "looks": len(looks),
         "measured": len(by_step),
         "reach": {

@@ -72,6 +72,10 @@ def lead(run: Row, sites: Sequence[Row], above: str = "") -> list[str]:
     if run.get("sentence"):
         said.append(_capital(clean(run["sentence"], SENTENCE)) + ".")
     said += _lost([site for site in sites if not site.get("finite", True)], len(sites))
+    silent = [site for site in sites if site.get("untouched")]
+    if silent:
+        more = f" and {_word(len(silent) - 1)} more" if len(silent) > 1 else ""
+        said.append(f"At the last look no gradient arrived at {silent[0]['name']}{more}.")
     known = [
         site
         for site in sites
@@ -134,6 +138,8 @@ def far(site: Row) -> str:
     """The same as a sentence without its end."""
     if not site.get("finite", True):
         return "Its gradients are not finite"
+    if site.get("untouched"):
+        return "No gradient arrives"
     if site["reach"]["horizon"][-1] is None:
         return "How far a gradient reaches was not measured"
     return f"A gradient reaches {reach(site)}"
@@ -143,7 +149,8 @@ def reach(site: Row) -> str:
     """How far a gradient reaches at the last look, in words."""
     horizon, lags = site["reach"]["horizon"][-1], site["reach"]["lags"][-1]
     if horizon is None:
-        return "not measured" if site.get("finite", True) else "not finite"
+        known = "no gradient" if site.get("untouched") else "not measured"
+        return known if site.get("finite", True) else "not finite"
     if not lags:
         return "no earlier step"
     return (
