@@ -55,6 +55,8 @@ def test_a_script_that_wraps_torch_itself_amid_the_run(
 ) -> None:
     """Its wrappers stay where it put them, over ours, and ours are passed through once nobody watches."""
     wanted, called = stepped(lambda: None), Counter[str]()
+    weight = nn.Parameter(torch.ones(1))
+    weight.grad = torch.ones(1)
 
     def counted(place: Any, name: str, key: str) -> None:
         original = getattr(place, name)
@@ -70,10 +72,15 @@ def test_a_script_that_wraps_torch_itself_amid_the_run(
         counted(nn.Module, "__call__", "call")
         counted(torch.optim.Adam, "step", "step")
         counted(nn.utils, "clip_grad_norm_", "clip")
+        counted(nn.utils, "clip_grad_value_", "value")
+        nn.utils.clip_grad_value_([weight], 1.0)
         assert stepped(lambda: None) == wanted
     assert (monitor.fault, monitor.updates) == (None, 3)
     assert monitor.flow is not None
     assert {"rnn.l0", "rnn.l1"} <= set(monitor.flow.sites)
+    assert called.pop("value") == 1
+    nn.utils.clip_grad_value_([weight], 1.0)
+    assert called.pop("value") == 1, "it was taken away"
     first = dict(called)
     assert min(first.values()) >= 3
     assert stepped(lambda: None) == wanted, "with its wrappers and without us"

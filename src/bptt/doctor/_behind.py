@@ -104,6 +104,8 @@ def _told(original: Callable[..., Any]) -> Callable[..., Any]:
         data: Tensor, sizes: Tensor, batch_first: bool, value: float, total_length: int
     ) -> tuple[Tensor, Tensor]:
         padded, lengths = original(data, sizes, batch_first, value, total_length)
+        if torch.compiler.is_compiling():
+            return padded, lengths
         tell(padded, sizes, batch_first)
         return padded, lengths
 

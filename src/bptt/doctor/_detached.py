@@ -235,7 +235,11 @@ def _gone(weak: "weakref.ref[Detached]") -> None:
 def _told(original: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     # Not a function of its own name: type checks put frames of theirs between those, and the caller is asked for.
     return wraps(original)(
-        lambda tensor: _take_out(original, tensor, sys._getframe(1).f_code.co_filename)
+        lambda tensor: (
+            original(tensor)
+            if torch.compiler.is_compiling()
+            else _take_out(original, tensor, sys._getframe(1).f_code.co_filename)
+        )
     )
 
 

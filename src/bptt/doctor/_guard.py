@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Protocol, runtime_checkable
 
+import torch
+
 from bptt.flow.record._shelter import of_a_signal
 
 
@@ -48,7 +50,7 @@ class Guard:
 
         @wraps(call)
         def shielded(*args: Any, **kwargs: Any) -> Any:
-            if self.fault is not None or not self.active:
+            if torch.compiler.is_compiling() or self.fault is not None or not self.active:
                 return None
             clock = self._clock
             hooks = 0.0 if clock is None else clock.seconds

@@ -21,6 +21,7 @@ from bptt.flow.by_hand._sites import ByHand
 from bptt.flow.record._announce import Root, listen, unlisten
 from bptt.flow.record._call import Call, StateCall, kind_of
 from bptt.flow.record._capture import capture, link
+from bptt.flow.record._compiler import look_for_compiler
 from bptt.flow.record._guest import elsewhere, unnoticed
 from bptt.flow.record._names import Names
 from bptt.flow.record._own_cells import OwnCells
@@ -43,8 +44,10 @@ def hook(method: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(method)
     def wrapper(self: "Recorder", *args: Any, **kwargs: Any) -> None:
-        if not self._handles or self.fault is not None:
+        # First: where Dynamo follows this call all the same, it finds nothing in it.
+        if torch.compiler.is_compiling() or not self._handles or self.fault is not None:
             return
+        look_for_compiler()
         began, spent = time.perf_counter(), self.seconds
         try:
             method(self, *args, **kwargs)

@@ -78,6 +78,8 @@ def _announced(
 ) -> Callable[..., Any]:
     @wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return original(*args, **kwargs)
         finish: list[Callable[[], None]] = []
         if _listeners:
             begins(finish, args, kwargs)

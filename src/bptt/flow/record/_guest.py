@@ -6,6 +6,7 @@ import torch
 from torch.nn.modules import module as global_hooks
 from torch.utils.hooks import RemovableHandle
 
+from bptt.flow.record._compiler import leave_for_compilers, leave_no_more
 from bptt.flow.record._shelter import sheltered
 
 _OURS: set[int] = set()
@@ -33,15 +34,18 @@ def _others() -> bool:
 def unnoticed(handles: list[RemovableHandle]) -> Callable[[], None]:
     """Let torch answer "is there any global hook?" as it would without ours; what is returned undoes that.
 
-    Transformer layers leave their fast path for a hook, and compiled modules warn of it.
+    Transformer layers leave their fast path for a hook, and compiled modules warn of it. Nor are they there while
+    something is compiled.
     """
     ours = {handle.id for handle in handles}
     _OURS.update(ours)
+    leave_for_compilers(handles)
     if global_hooks._has_any_global_hook is _any_hook:
         global_hooks._has_any_global_hook = _any_other_hook
 
     def undo() -> None:
         _OURS.difference_update(ours)
+        leave_no_more(handles)
         if not _OURS and global_hooks._has_any_global_hook is _any_other_hook:
             global_hooks._has_any_global_hook = _any_hook
 

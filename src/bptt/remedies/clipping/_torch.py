@@ -26,7 +26,7 @@ _VALUE = "clip_grad_value_"
 
 _listeners: list[Heard] = []
 _takers: list[Taker] = []
-_kept: list[tuple[Any, str, Any]] = []
+_kept: list[tuple[Any, str, Any, Any]] = []
 _ours = [0]
 
 
@@ -84,12 +84,13 @@ def _install() -> None:
 def _put_back() -> None:
     if not _listeners and not _takers:
         while _kept:
-            place, name, original = _kept.pop()
-            setattr(place, name, original)
+            place, name, original, put = _kept.pop()
+            if getattr(place, name) is put:  # else someone wrapped it after us
+                setattr(place, name, original)
 
 
 def _set(place: Any, name: str, value: Any) -> None:
-    _kept.append((place, name, getattr(place, name)))
+    _kept.append((place, name, getattr(place, name), value))
     setattr(place, name, value)
 
 
@@ -98,6 +99,8 @@ def _wrap(name: str, kind: str, *places: Any) -> None:
 
     @wraps(original)
     def call(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling() and not _takers:
+            return original(parameters, *args, **kwargs)
         # A generator would be used up by the first one who looks.
         each = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         if not _ours[0] and any([taker(each) for taker in tuple(_takers)]):  # noqa: C419  all are asked
