@@ -63,19 +63,24 @@ def fuzz() -> str:
 
 
 def soak() -> str:
-    found = read("soak")["rows"]
-    low, high = found["resident_mib"]
-    body: list[list[object]] = [
-        ["minutes", f"{found['minutes']:.0f}"],
-        ["updates", f"{found['updates']:,}"],
-        ["resident memory past the first tenth, lowest to highest", f"{low:.0f} to {high:.0f} MiB"],
-        [
-            "the monitor's share of the time; its budget",
-            f"{found['share']:.1%}; {found['budget']:.0%}",
-        ],
-        ["run folder, the largest it was", f"{sum(found['largest_bytes'].values()) / 1e6:.2f} MB"],
-    ]
-    return table("soak | ", body) + "\n\n" + machine("soak")
+    sizes = read("soak")["rows"]
+    each = list(sizes.values())
+    lines: dict[str, Callable[[dict[str, Any]], str]] = {
+        "minutes": lambda found: f"{found['minutes']:.0f}",
+        "updates": lambda found: f"{found['updates']:,}",
+        "one update": lambda found: f"{6e4 * found['minutes'] / found['updates']:.1f} ms",
+        "resident memory past the first tenth, lowest to highest": lambda found: (
+            "{:.0f} to {:.0f} MiB".format(*found["resident_mib"])
+        ),
+        "the monitor's share of the time; its budget": lambda found: (
+            f"{found['share']:.1%}; {found['budget']:.0%}"
+        ),
+        "run folder, the largest it was": lambda found: (
+            f"{sum(found['largest_bytes'].values()) / 1e6:.2f} MB"
+        ),
+    }
+    body: list[list[object]] = [[name, *map(line, each)] for name, line in lines.items()]
+    return table(f"soak | {' | '.join(sizes)}", body) + "\n\n" + machine("soak")
 
 
 TABLES: dict[str, Callable[[], str]] = {"faults": faults, "fuzz": fuzz, "soak": soak}
