@@ -48,7 +48,9 @@ def test_a_training_that_is_stopped_has_its_page(
     with pytest.raises(SystemExit) as left:
         _train.train([tmp_path / "text.txt"], tmp_path / "run", None, told)
     assert left.value.code == 130
-    assert "The run was interrupted." in (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "The run was interrupted; until then " in (tmp_path / "run" / "report.html").read_text(
+        "utf-8"
+    )
 
 
 def test_without_the_monitor_there_is_no_page(
