@@ -11,7 +11,7 @@ import torch
 # torch's first call in a process is slow, so a deadline would fail the first example and no other;
 # derandomised, so that a failure on one machine is a failure on all.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, print_blob=True)
-# `pytest --hypothesis-profile=long tests/properties`: fifty times as many, and others every time.
+# `pytest --hypothesis-profile=long --timeout=0 tests/properties`: fifty times as many, and others every time.
 hypothesis.settings.register_profile("long", deadline=None, max_examples=5000, print_blob=True)
 hypothesis.settings.load_profile("tests")
 

@@ -50,6 +50,8 @@ except ImportError:  # Windows has none; two runs into one folder are then not t
 
 KEPT, LOCK, PAGE = "nonfinite.pt", ".bptt.lock", "report.html"
 OWN = (*SERIES, FINDINGS, RUN, FAULT, KEPT, PAGE)
+LONGEST = 200
+"""Bytes of a script's name that its run folder's name takes."""
 MOST = {FLOW: 6 * 10**6, SPECTRA: 2 * 10**6}
 """Bytes of a series; beyond them it is thinned to half. With `updates.jsonl` a run of any length stays below 10 MB."""
 
@@ -219,6 +221,7 @@ def default_folder(script: str, now: float | None = None) -> Path:
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     stem = Path(script).name.removesuffix(".py") or "script"
+    stem = os.fsencode(stem)[:LONGEST].decode(errors="ignore")  # file systems take 255 bytes
     path, n = Path("runs", f"{stem}-{stamp}").absolute(), 1
     while path.exists():
         n += 1
