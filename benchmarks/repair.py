@@ -106,7 +106,11 @@ class Losses:
         listen(self.heard)
 
     def heard(self, roots: list[Any]) -> None:
-        """A pass begins."""
+        """A pass begins; those of a module that is looked at by itself are none of the script's."""
+        from bptt.doctor._first_calls import FirstCalls
+
+        if FirstCalls.looking:
+            return
         self.values += [
             float(r.value) for r in roots if r.value is not None and r.value.numel() == 1
         ]

@@ -17,7 +17,7 @@ from bptt.remedies import Change, RemedyError
 from bptt.remedies.initialisation.redraw import wide_modules
 from bptt.remedies.training.ignore_padding import LOSSES
 
-AT_OWNER = ("keep_state", "keep_output")
+AT_OWNER = ("keep_state", "keep_output", "reach_back")
 """Remedies that act on a module's own forward pass, so that the script's own module has to be meant."""
 AT_MODULE = ("batch_first", "last_valid", "scale_input", "finite_input")
 """Remedies that act at the recurrent module and nowhere else."""
@@ -42,7 +42,7 @@ class Patient:
     Args:
         names: as the monitor names modules.
         modules: the recurrent modules that were called and still live.
-        optimizer: the one that steps.
+        optimizer: the one that steps; None before there is one.
         loops: the matrices of each recurrence that was written by hand.
         still: those that multiply a state again and again, and are not trained.
     """
@@ -51,13 +51,18 @@ class Patient:
         self,
         names: Names,
         modules: Sequence[nn.Module],
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         loops: Sequence[Sequence[Tensor]] = (),
         still: Sequence[Sequence[Tensor]] = (),
     ) -> None:
         self.names, self.modules, self.optimizer = names, modules, optimizer
         self.loops, self.still = loops, still
         self._found: list[nn.Module] | None = None  # to look through all objects takes a while
+
+    @classmethod
+    def of(cls, names: Names, module: nn.Module) -> "Patient":
+        """One recurrent module before training, whose optimizer is not known yet."""
+        return cls(names, [module], None)
 
     def apply(self, prescription: Prescription, calls: Sequence[Seen]) -> Change:
         """Apply it where its site is; what would raise in the script's next call is taken back at once.
@@ -193,7 +198,7 @@ class Patient:
         return self._found
 
     def _search(self) -> list[nn.Module]:
-        owned = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        owned = {id(p) for p in self._trained()}
         held, parents = {id(m) for m in self.modules}, _parents()
         living = [each for each in gc.get_objects() if issubclass(type(each), nn.Module)]
         tops = []
@@ -209,8 +214,11 @@ class Patient:
     def _whole(self, besides: Iterable[Tensor] = ()) -> "_Whole":
         """All that is trained as one module, whose parts stay where they are; `besides`: and these."""
         losses = [each for each in gc.get_objects() if type(each) in LOSSES]
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        return _Whole([*self._tops(), *losses], [*trained, *besides], self.names)
+        return _Whole([*self._tops(), *losses], [*self._trained(), *besides], self.names)
+
+    def _trained(self) -> list[Tensor]:
+        groups = [] if self.optimizer is None else self.optimizer.param_groups
+        return [p for group in groups for p in group["params"]]
 
     def _rehearse(self, module: nn.Module | None, calls: Sequence[Seen]) -> None:
         """One call as the script made it: shapes that its own code relies on have to stay."""

@@ -76,9 +76,9 @@ FASTER = (50.0, 5.0, 1.0)
 healthy runs end, not where they begin."""
 PATIENT = {"EG203": {"updates": 16}}
 """Thresholds by which a finding is opened: many a run is clipped hard in its first few updates, and in no other."""
-EAGER = {"OP503": {"updates": 1}, "EG203": {"updates": 2, "hard": 0.03}}
+EAGER = {"OP503": {"updates": 1}, "EG203": {"updates": 2, "hard": 0.02}}
 """Thresholds by which a finding is opened as well: what is so plain need not be waited for."""
-AS_IT_IS = ("EG202", "EG203", "OP503")
+AS_IT_IS = ("EG202", "EG203", "OP503", "TR402")
 """Faults that leave usable weights behind: the run goes on from where it is, unless its loss has left its range."""
 WIDE = 10.0
 """Times the usual norm, for a threshold that is read from a few updates: beyond it begins what EG202 calls a spike."""
@@ -123,6 +123,8 @@ def ordered(
     # What is too wide may be the readout as well: it is looked for in all that is trained.
     found = [replace(p, site="") if p.remedy == "redraw" and wide else p for p in found]
     found = [p for p in found if p.remedy != "redraw" or wide or p.remedy in mildest]
+    suspect = finding.code in SATURATED or scale > LARGE
+    found = [p for p in found if p.remedy != "scale_input" or suspect]
 
     def rank(p: Prescription) -> tuple[int, int]:
         among = mildest.index(p.remedy) if p.remedy in mildest else len(mildest)
@@ -138,8 +140,12 @@ QUIET = ("ignore_padding",)
 
 
 def _in_turn(prescription: Prescription, present: float) -> list[Prescription]:
-    """A learning rate from the largest that may do, below the present one, down to the one that was named."""
-    lr = prescription.args.get("lr")
+    """A learning rate from the largest that may do, below the present one, down to the one that was named; a window of
+    the length that was named, then twice that: where a gradient hardly decays, what it needs shows in the longer one.
+    """
+    lr, length = prescription.args.get("lr"), prescription.args.get("length")
+    if prescription.remedy == "reach_back" and length is not None:
+        return [replace(prescription, args={"length": each}) for each in (length, 2 * length)]
     if prescription.remedy != "learning_rate" or lr is None:
         return [prescription]
     tried = [float(f"{times * lr:.2g}") for times in FASTER]
@@ -155,6 +161,8 @@ def _likeliest(finding: Finding, scale: float, wide: bool) -> str:
     came_in = finding.evidence.get("outside") or finding.evidence.get("gate") == "input"
     if finding.code == "NF601" and came_in:
         return "finite_input"
+    if finding.code == "NF601" and scale > LARGE:
+        return "scale_input"
     return FIRST.get(finding.code, "")
 
 
@@ -166,6 +174,13 @@ def belongs_early(prescription: Prescription) -> bool:
 def resorts(finding: Finding) -> list[Prescription]:
     """What is left for a run that is lost."""
     return [Prescription(name, {}, finding.site) for name in LAST_RESORTS]
+
+
+def settles(prescription: Prescription, finding: Finding) -> int:
+    """Updates that a repair takes until it does all it can: as many as its window has chunks."""
+    if prescription.remedy != "reach_back":
+        return 0
+    return math.ceil(prescription.args["length"] / max(int(finding.evidence.get("steps", 1)), 1))
 
 
 def tuned(

@@ -22,7 +22,7 @@ BESIDES: dict[str, tuple[str, ...]] = {
     "SA301": ("redraw",),
     "SA302": ("scale_input", "redraw"),
     "SA303": ("redraw",),
-    "NF601": ("finite_input", "skip_non_finite", "learning_rate"),
+    "NF601": ("scale_input", "finite_input", "skip_non_finite", "learning_rate"),
     "NF603": ("skip_non_finite",),
 }
 """Remedies that cure some of what a rule finds, though not its own bad model, and so are not in their `CURES`."""

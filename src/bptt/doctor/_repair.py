@@ -9,8 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bptt.doctor._beginning import begin_anew
+from bptt.doctor._first_calls import FirstCalls
 from bptt.doctor._monitor import Monitor
 from bptt.doctor._plan import CHECKS, EARLY, Repair, resorts
 from bptt.doctor._prescription import Prescription
@@ -36,6 +39,7 @@ class Repairer:
         self.monitor = monitor
         self.treatment = Treatment(monitor, say)
         self._probed = False
+        self._first_calls = FirstCalls(monitor, self._begins)
         self._registered = [
             monitor.on_step(before=self._before, after=self._after),
             monitor.on_probe(self._probe),
@@ -48,6 +52,7 @@ class Repairer:
 
     def close(self) -> None:
         """The run is over; changes stay, they belong to the script's model now."""
+        self._first_calls.close()
         for each in self._registered:
             each.remove()
         case = self.treatment.case
@@ -87,10 +92,16 @@ class Repairer:
 
     # What the monitor calls.
 
+    def _begins(
+        self, module: nn.Module, finding: Finding, given: Tensor, again: Callable[[], list[Finding]]
+    ) -> None:
+        begin_anew(self.treatment, module, finding, given, again)
+
     def _probe(self, flow: Any, findings: Any) -> None:
         self._probed = True
 
     def _before(self, optimizer: Optimizer, update: int) -> None:
+        self._first_calls.close()
         row = self.monitor.case.sentinel.owners[id(optimizer)].row
         finite = math.isfinite(row.norm) and not math.isinf(row.loss)
         self.treatment.kept.before(optimizer, update, row.loss if finite else math.nan)
@@ -110,7 +121,7 @@ class Repairer:
             self.treatment.gradients.keep_first(optimizer)
         if self.treatment.case is not None or update in CHECKS or update % 32 == 0:
             self.treatment.go_on(optimizer, update, early=False)
-        if self.treatment.active:
+        if self.treatment.looks_at(update):
             self.monitor.probe_next()  # what was applied is seen in the next update
 
     # A run that is lost.

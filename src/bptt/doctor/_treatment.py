@@ -35,6 +35,7 @@ from bptt.doctor._plan import (
     belongs_early,
     facts,
     ordered,
+    settles,
     tuned,
 )
 from bptt.doctor._prescribe import complete
@@ -53,6 +54,7 @@ class Case:
     change: Change | None = None
     repair: Repair | None = None
     mark: Since | None = None
+    settled: int = 0  # the update from which on the repair does all it can
 
 
 class Treatment:
@@ -88,9 +90,13 @@ class Treatment:
         """Whether something is applied that has not been judged yet."""
         return self.case is not None and self.case.change is not None
 
+    def looks_at(self, update: int) -> bool:
+        """Whether the update after this one tells of what is applied."""
+        return self.case is not None and self.active and update >= self.case.settled
+
     def go_on(self, optimizer: Optimizer, update: int, *, early: bool) -> None:
         """One step of it."""
-        if self.active:
+        if self.looks_at(update):
             self._judge(optimizer, update)
         if self.case is None:
             self.case = self._open(optimizer, early)
@@ -107,6 +113,8 @@ class Treatment:
             and case.mark is not None
         )
         code, whole = case.finding.code, self.monitor.case.evidence
+        if case.mark.update < case.settled:
+            case.mark = Since(whole, update)
         fresh = case.mark.evidence(whole)
         needs = WATCH.get(code, 0)
         still = [
@@ -226,6 +234,7 @@ class Treatment:
         _forget_sizes(sentinel.owners[id(optimizer)])
         self.rearm()
         case.change, case.repair, case.mark = change, repair, Since(whole, update)
+        case.settled = update + settles(told, finding)
         self.say(f"--fix: {finding.code} at update {update}: {told} applied")
         return True
 
@@ -238,11 +247,11 @@ class Treatment:
         case.sentinel._alarmed = False
 
     def scale(self) -> float:
-        """Mean size of what the recurrent modules were last given."""
-        read = [
-            call.x.detach().float().abs().mean()
-            for call in self.monitor.case.sentinel.forward.calls[:8]
-        ]
+        """Mean size of what the recurrent modules were last given; of the data, where recurrences are by hand."""
+        forward = self.monitor.case.sentinel.forward
+        given = [call.x for call in forward.calls[:8]]
+        given = given or [x for _, x in forward.data[:8] if x is not None and x.is_floating_point()]
+        read = [x.detach().float().abs().mean() for x in given]
         return max((float(size) for size in read if size.isfinite()), default=1.0)
 
     def waiting(self, finding: Finding, optimizer: Optimizer, early: bool) -> list[Prescription]:

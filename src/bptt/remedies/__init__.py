@@ -57,5 +57,6 @@ from bptt.remedies.training.keep_state import keep_state as keep_state
 from bptt.remedies.training.last_valid import last_valid as last_valid
 from bptt.remedies.training.learning_rate import learning_rate as learning_rate
 from bptt.remedies.training.own_parameters import own_parameters as own_parameters
+from bptt.remedies.training.reach_back import reach_back as reach_back
 from bptt.remedies.training.scale_input import scale_input as scale_input
 from bptt.remedies.training.skip_non_finite import skip_non_finite as skip_non_finite

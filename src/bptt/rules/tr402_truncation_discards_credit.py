@@ -28,7 +28,8 @@ further chunks. Where credit grows by `growth` 10 within the chunk there is noth
 
 ## Remedies
 
-Longer chunks: `truncation` with the length at which a tenth would be thrown away.
+Longer chunks: `truncation` with the length at which a tenth would be thrown away. Or `reach_back`, which keeps the
+chunks and their updates, and runs the steps before each again.
 
 ## Known limits
 
@@ -117,7 +118,10 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
                 evidence={"discarded": share, "steps": look.steps, "rate": rate},
                 update=next(each.update for each in looks if wrong(each)),
                 persists=wrong(looks[-1]),
-                prescriptions=(Prescription("truncation", {"length": longer}),),
+                prescriptions=(
+                    Prescription("truncation", {"length": longer}),
+                    Prescription("reach_back", {"length": longer}),
+                ),
                 confidence=confidence(looks, wrong),
             )
         )

@@ -18,12 +18,21 @@ VECTORS = 4096
 
 
 def fits(target: Target) -> str:
-    """Any recurrent module."""
+    """Any recurrent module, or a module with a forward pass of its own, which may hold a loop by hand."""
     try:
-        modules_at(target.model, target.site)
+        _modules(target.model, target.site)
     except RemedyError as error:
         return str(error)
     return ""
+
+
+def _modules(model: nn.Module, site: str) -> list[nn.Module]:
+    try:
+        return modules_at(model, site)
+    except RemedyError:
+        if site or type(model).forward is nn.Module.forward:
+            raise
+        return [model]
 
 
 def scale_input(model: nn.Module, *, optimizer: Optimizer | None = None, site: str = "") -> Change:
@@ -39,7 +48,8 @@ def scale_input(model: nn.Module, *, optimizer: Optimizer | None = None, site: s
     Args:
         model: holds the modules.
         optimizer: has no meaning here.
-        site: one module or site, `""` for all that read the model's input or one another.
+        site: one module or site, `""` for all that read the model's input or one another; where there is none, for a
+            loop written by hand, the model's own input.
 
     Raises:
         RemedyError: no module there; nothing was changed.
@@ -58,7 +68,7 @@ def scale_input(model: nn.Module, *, optimizer: Optimizer | None = None, site: s
     Source: LeCun, Bottou, Orr & Müller (1998), "Efficient BackProp", section 4.3.
     """
     with Change("scale_input", {}) as change:
-        for module in modules_at(model, site):
+        for module in _modules(model, site):
             scale = _Scale()
             change.hook(module.register_forward_pre_hook(scale, with_kwargs=True))
         change.said.append(
@@ -83,7 +93,7 @@ class _Scale:
         x = args[0] if args else kwargs.get("input")
         packed = isinstance(x, PackedSequence)
         values = x.data if packed else x
-        if not isinstance(values, Tensor):
+        if not isinstance(values, Tensor) or not values.is_floating_point():
             return None
         if module.training and self.count < VECTORS:
             self._take(values.detach().flatten(0, -2).double())
