@@ -58,7 +58,12 @@ def test_norm_and_value_are_torchs_to_the_bit(dtype: torch.dtype, limit: float) 
 @pytest.mark.parametrize(
     ("dtype", "digits"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)]
 )
-def test_agc_bounds_each_row_by_its_weights(dtype: torch.dtype, digits: float) -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_agc_bounds_each_row_by_its_weights(
+    dtype: torch.dtype, digits: float, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr("bptt.kernels._units.present", lambda: False)
     model = model_with_gradients(dtype, 0.02)
     with torch.no_grad():
         model[2].weight.zero_()  # type: ignore[operator, union-attr]  units without weights count as `least`

@@ -21,3 +21,4 @@ from bptt.kernels._load import available as available
 from bptt.kernels._load import isa as isa
 from bptt.kernels._load import present as present
 from bptt.kernels._load import require as require
+from bptt.kernels._units import clip_units as clip_units

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bptt.kernels import clip_units
 from bptt.remedies._change import Change
 from bptt.remedies.clipping._install import fits_gradients as fits
 from bptt.remedies.clipping._install import install
@@ -46,6 +47,13 @@ class AGC(Method):
 
     def clip(self, held: list[Any], scale: float) -> Clipped:
         """Every unit whose gradient is too large for its weights."""
+        pairs = [p.detach() for p in held], [p.grad.detach() for p in held]
+        told = clip_units(*pairs, self.factor * scale, self.least, _LEAST * scale)
+        if told is not None:
+            before, after = told
+            return Clipped(
+                before / scale, float(self.factor), after / before if before > 0 else 1.0
+            )
         devices = {p.grad.device for p in held}
         before = after = 0.0
         found = []
