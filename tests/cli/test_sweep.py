@@ -299,6 +299,9 @@ def test_a_full_disk_is_a_sentence(
     monkeypatch.setattr(os, "fsync", full)
     assert swept(tmp_path) == 2
     assert "could not be written: No space left on device" in capsys.readouterr().err
+    assert (tmp_path / "results.jsonl").read_bytes() == b"", (
+        "no half of a line for the next to follow"
+    )
 
 
 def test_tables_take_seeds_together() -> None:

@@ -12,9 +12,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from bptt.lm import Config, LmError, load_model
-from bptt.lm._keep import Whole, export, read_checkpoint
+from bptt._files import seal
+from bptt.lm import Config, LmError, load_model, resumed
+from bptt.lm._keep import Whole, export, read_checkpoint, write_config
 from bptt.lm._model import LanguageModel
+from bptt.lm._tokens import encode, load
 from bptt.lm._vocabulary import Bytes
 
 CASES = 150
@@ -75,6 +77,66 @@ def test_damaged_models(tmp_path: Path) -> None:
     assert none_is_taken_as_good(path, lambda: load_model(path), same) > 0.9 * CASES
 
 
+def test_a_training_of_which_a_file_is_damaged_does_not_go_on(tmp_path: Path) -> None:
+    """Nor does one whose settings or text were changed by hand: another letter is another training."""
+    text, run = tmp_path / "a.txt", tmp_path / "run"
+    text.write_text("so it goes and so it goes. " * 40, encoding="utf-8")
+    config = Config(files=(str(text),), hidden=4, batch=2, length=16, updates=1)
+    write_config(run, config)
+    encode(config, run / "tokens").close()
+    draw = random.Random(3)
+
+    def read() -> tuple[Config, bytes, list[int], int]:
+        tokens = load(resumed(run), run / "tokens")
+        if tokens is None:
+            raise LmError("tokens.json, bounds.npy or tokens.bin is gone")
+        found = tokens.read(0, len(tokens)).tobytes(), tokens.bounds.tolist(), tokens.held
+        tokens.close()
+        return resumed(run), *found
+
+    good, refused = read(), 0
+    for name in ("config.json", "tokens/tokens.json", "tokens/bounds.npy", "tokens/tokens.bin"):
+        whole = (run / name).read_bytes()
+        for _ in range(40):
+            (run / name).write_bytes(damaged(whole, draw))
+            try:
+                assert read() == good, name
+            except LmError:
+                refused += 1
+        for content in (b"", b"[" * 200_000):
+            (run / name).write_bytes(content)
+            with pytest.raises(LmError):
+                read()
+        (run / name).write_bytes(whole)
+    assert refused > 150  # all but spaces of JSON, and zeros put where zeros were
+
+
+def test_a_training_of_before_there_were_checksums_goes_on(tmp_path: Path) -> None:
+    text, run = tmp_path / "a.txt", tmp_path / "run"
+    text.write_text("so it goes and so it goes. " * 40, encoding="utf-8")
+    config = Config(files=(str(text),), hidden=4, batch=2, length=16, updates=1, field="format")
+    tokens = encode(config, run / "tokens")
+    tokens.close()
+    (run / "config.json").write_text(config.to_json(), encoding="utf-8")
+    about = json.loads((run / "tokens" / "tokens.json").read_bytes())
+    before = {name: about[name] for name in ("key", "held", "vocabulary")}
+    (run / "tokens" / "tokens.json").write_text(json.dumps(before), encoding="utf-8")
+    assert resumed(run) == config
+    again = load(config, run / "tokens")
+    assert again is not None
+    assert (again.held, again.vocabulary.size) == (tokens.held, tokens.vocabulary.size)
+    again.close()
+    for name, old in (
+        ("config.json", json.loads(config.to_json())),
+        ("tokens/tokens.json", before),
+    ):
+        whole = (run / name).read_bytes()
+        (run / name).write_bytes(seal(old, form=3))
+        with pytest.raises(LmError, match=r"format 3, and this bptt reads up to 2"):
+            load(resumed(run), run / "tokens")
+        (run / name).write_bytes(whole)
+
+
 def test_files_of_before_there_were_checksums_are_read(tmp_path: Path) -> None:
     model = LanguageModel(replace(Config(), hidden=4, embedding=3), Bytes().size)
     path = tmp_path / "model.safetensors"
@@ -89,6 +151,9 @@ def test_files_of_before_there_were_checksums_are_read(tmp_path: Path) -> None:
             continue
         with pytest.raises(LmError, match="does not fit its checksum"):
             load_model(path)
+    path.write_bytes(save(weights, {"bptt": "[" * 200_000}))
+    with pytest.raises(LmError, match="is damaged"):
+        load_model(path)
     torch.save({"bptt": {}, "w": torch.ones(2)}, tmp_path / "last.ckpt")
     assert read_checkpoint(tmp_path / "last.ckpt")["w"].sum() == 2
 

@@ -16,7 +16,8 @@ def write(path: Path, put: Callable[[IO[bytes]], object]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        put_whole(path, put, mode=0o666)  # as private as the folder and the user's umask make it
+        # As private as the folder and the user's umask make it.
+        put_whole(path, put, mode=0o666, lasting=True)
     except (OSError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not isinstance(error.__context__, OSError):
             raise

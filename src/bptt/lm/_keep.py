@@ -23,7 +23,7 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from bptt._files import DamagedFileError, check_stamp, stamped
+from bptt._files import DamagedFileError, check_stamp, read_regular, seal, stamped, unseal
 from bptt.lm._config import Config, LmError
 from bptt.lm._files import write
 from bptt.lm._model import LanguageModel
@@ -36,6 +36,9 @@ CONFIG, TOKENS, LAST, MODEL, LOG = (
     "model.safetensors",
     "log.jsonl",
 )
+
+CONFIG_FORMAT = 2
+"""Of `config.json`; format 1 had no checksum, and is read."""
 
 
 class Whole(CheckpointIO):
@@ -158,7 +161,7 @@ def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
         config = Config.read(json.dumps(about["config"]), path)
         vocabulary = from_dict(about["vocabulary"], path)
         version = about["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LmError(f"{path} is damaged ({error})") from None
     # Files of version 1 had no checksum.
     if (version != 1 or "sha256" in stated) and stated.get("sha256") != _digest(weights, told):
@@ -202,7 +205,12 @@ def resumed(folder: str | Path, **changed: Any) -> Config:
     """
     path = Path(folder) / CONFIG
     try:
-        text = path.read_text(encoding="utf-8")
+        data = read_regular(path)
+        text = data.decode()
+        if _sealed(text):
+            text = json.dumps(unseal(data, CONFIG_FORMAT, before=()))
+    except DamagedFileError as error:
+        raise LmError(f"{path} cannot be used: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise LmError(
@@ -210,3 +218,24 @@ def resumed(folder: str | Path, **changed: Any) -> Config:
         ) from None
     given = {name: value for name, value in changed.items() if value is not None}
     return replace(Config.read(text, path), **given)
+
+
+def _sealed(text: str) -> bool:
+    """Whether settings have a checksum; not those of format 1, and not what is no JSON."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return False
+    except RecursionError:
+        raise DamagedFileError("it is damaged: it is nested too deeply") from None
+    return isinstance(told, dict) and bool(told.keys() & {"format", "sha256", "writer"})
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Put the settings of a training into its folder.
+
+    Raises:
+        LmError: the folder cannot be written.
+    """
+    content = json.loads(config.to_json())
+    write(folder / CONFIG, lambda file: file.write(seal(content, CONFIG_FORMAT)))

@@ -2,13 +2,15 @@
 
 `tokens.bin` holds `[END] d_1 [END] d_2 [END] …` in the smallest unsigned integers that fit. Symbols at positions
 `a … b-1` are inputs, those at `a+1 … b` their targets, so a document's first input is the END before it and its last
-target its own END.
+target its own END. `bounds.npy` holds where documents begin. `tokens.json` holds the vocabulary and SHA-256 of the two:
+a flipped bit would be another letter, and nothing else would tell.
 
 Reading is by `pread`, not through a map: pages of a map count as the process's own memory until the system wants them
 back, and a file that is cut short under a map kills the process.
 """
 
 import hashlib
+import io
 import json
 import os
 from array import array
@@ -20,10 +22,15 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bptt._files import read_regular, regular, seal, unseal
 from bptt.lm._config import Config, LmError
-from bptt.lm._files import write, write_text
+from bptt.lm._files import write
 from bptt.lm._text import HELD_OUT_SHARE, Document, addresses, check, documents
 from bptt.lm._vocabulary import END, Vocabulary, build, dtype_of, from_dict
+
+FILES = ("tokens.bin", "bounds.npy")
+FORMAT = 2
+"""Of `tokens.json`; format 1 had no checksums, and is read."""
 
 Ranges = NDArray[np.int64]
 """`[n, 2]`: positions `a … b-1` that are inputs of one document, or of a part of it."""
@@ -135,9 +142,17 @@ def encode(config: Config, folder: Path) -> Tokens:
     write(path, both)
     cuts = np.array(bounds, np.int64)
     held = int(cuts[first_held]) if first_held < len(cuts) - 1 else _cut(cuts)
-    write(folder / "bounds.npy", lambda file: np.save(file, cuts))
-    about = {"key": fingerprint(config), "held": held, "vocabulary": vocabulary.to_dict()}
-    write_text(folder / "tokens.json", json.dumps(about) + "\n")  # last: it says that all is there
+    places = io.BytesIO()
+    np.save(places, cuts)
+    write(folder / "bounds.npy", lambda file: file.write(places.getbuffer()))
+    about = {
+        "key": fingerprint(config),
+        "held": held,
+        "vocabulary": vocabulary.to_dict(),
+        "files": {name: _digest(folder / name) for name in FILES},
+    }
+    # Last: it says that all is there.
+    write(folder / "tokens.json", lambda file: file.write(seal(about, FORMAT, indent=None)))
     return _checked(Tokens(path, vocabulary, cuts, held), config)
 
 
@@ -193,13 +208,16 @@ def load(config: Config, folder: Path) -> Tokens | None:
         LmError: it is damaged.
     """
     try:
-        about = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))
-        cuts = np.load(folder / "bounds.npy", allow_pickle=False)
+        about = _about(folder)
         held, content = int(about["held"]), about["vocabulary"]
+        files = {name: about["files"][name] for name in FILES} if "files" in about else {}
     except OSError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LmError(f"{folder} is damaged ({error}); delete it to encode the text anew") from None
+    for name, digest in files.items():
+        _check(folder / name, digest)
+    cuts = _places(folder / "bounds.npy")
     vocabulary = from_dict(content, folder)
     return _checked(Tokens(folder / "tokens.bin", vocabulary, cuts, held), config)
 
@@ -207,6 +225,56 @@ def load(config: Config, folder: Path) -> Tokens | None:
 def key_of(folder: Path) -> str | None:
     """The fingerprint that `encode` left; None if it has not been there, or not to its end."""
     try:
-        return str(json.loads((folder / "tokens.json").read_text(encoding="utf-8"))["key"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(_about(folder)["key"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """What `tokens.json` says.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged.
+    """
+    data = read_regular(folder / "tokens.json")
+    told = json.loads(data)
+    if isinstance(told, dict) and told.keys() == {"key", "held", "vocabulary"}:
+        return told
+    return unseal(data, FORMAT, before=())
+
+
+def _places(path: Path) -> NDArray[np.int64]:
+    """Where documents begin."""
+    try:
+        cuts = np.load(io.BytesIO(read_regular(path)), allow_pickle=False)
+        if cuts.ndim != 1 or cuts.dtype != np.int64 or not len(cuts):
+            raise ValueError("it holds no positions")
+    except OSError as error:
+        raise LmError(f"{path} cannot be read: {error.strerror}; train anew") from None
+    except Exception as error:  # of damaged bytes NumPy's reader raises nearly anything
+        reason = [*str(error).splitlines(), "it is empty"][0]
+        raise LmError(
+            f"{path} is damaged ({reason}); delete {path.parent} to encode the text anew"
+        ) from None
+    return cuts
+
+
+def _check(path: Path, digest: str) -> None:
+    """That a file has this SHA-256."""
+    try:
+        fits = _digest(path) == digest
+    except OSError as error:
+        raise LmError(f"{path} cannot be read: {error.strerror}; train anew") from None
+    if not fits:
+        raise LmError(
+            f"{path} is damaged: its content does not fit its checksum; delete {path.parent} to encode the text anew"
+        )
+
+
+def _digest(path: Path) -> str:
+    with regular(path) as file:
+        digest = hashlib.sha256()
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -11,7 +11,6 @@ import torch
 from bptt.doctor import Logbook, RunFolder
 from bptt.lm._callbacks import Begun, Keeper, Say, Stopped, Watch, signals_given_back
 from bptt.lm._config import Config, LmError
-from bptt.lm._files import write_text
 from bptt.lm._keep import (
     CONFIG,
     LAST,
@@ -22,6 +21,7 @@ from bptt.lm._keep import (
     check_fits,
     export,
     read_checkpoint,
+    write_config,
 )
 from bptt.lm._module import Point, Training
 from bptt.lm._processes import Place, processes, quiet
@@ -122,7 +122,7 @@ def _run(
     bar: bool,
 ) -> Result:
     if place.first:
-        write_text(folder / CONFIG, config.to_json())
+        write_config(folder, config)
         if not resume:
             for name in (LAST, MODEL, LOG):
                 (folder / name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,17 @@ class Folder:
         """
         told = {name: value for name, value in vars(point).items() if value not in (None, ())}
         row = {"key": point.key, "point": told, "bptt": __version__, "result": result}
+        size = self.file.stat().st_size if self.file.exists() else 0
         try:
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            with suppress(
+                OSError
+            ):  # or the next point's line would stand behind half of this one's
+                os.truncate(self.file, size)
             raise BpttError(f"{self.file} could not be written: {error.strerror}") from None
         self.rows[point.key] = row
 
