@@ -112,7 +112,7 @@ def check(evidence: Evidence, options: Options) -> list[Finding]:
             name="gradient-spikes",
             site="",
             severity="warning",
-            message=f"{updates.told(len(spikes))} used a gradient up to {updates.norm[worst] / usual:.0f} "
+            message=f"{len(spikes)} of {updates.count} updates used a gradient up to {updates.norm[worst] / usual:.0f} "
             f"times the usual (norm {updates.norm[worst]:.2g} at update {updates.number(worst)}; usual {usual:.2g}), "
             f"and nothing clips it. Clip the norm at about {proposed:g}.",
             evidence={
