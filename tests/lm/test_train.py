@@ -224,6 +224,17 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     assert not list((tmp_path / "run").glob(".last*"))
 
 
+def test_a_new_training_in_the_folder_of_another_keeps_what_that_one_had(tmp_path: Path) -> None:
+    config, run = small(tmp_path), tmp_path / "run"
+    quiet(config, run)
+    names = ("config.json", "last.ckpt", "model.safetensors", "log.jsonl", "run.json")
+    before = {name: (run / name).read_bytes() for name in names}
+    quiet(replace(config, seed=1), run)
+    (kept,) = (run / "earlier").iterdir()
+    assert {name: (kept / name).read_bytes() for name in names} == before
+    assert all((run / name).read_bytes() != before[name] for name in names)
+
+
 def test_a_vanished_text_does_not_stop_a_resumption(tmp_path: Path) -> None:
     config = small(tmp_path)
     quiet(config, tmp_path / "run")

@@ -20,7 +20,7 @@ script may hold names and paths that are nobody else's business.
 import errno
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ class RunFolder:
 
     Args:
         path: the folder; made (0700) if missing.
+        also: other files of an earlier run that are moved aside with bptt's own.
 
     Raises:
         RunFolderError: the folder cannot be made or written, holds something else, or is in use.
@@ -80,7 +81,7 @@ class RunFolder:
         11
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], also: Iterable[str] = ()) -> None:
         self.path = Path(path).absolute()
         self._lock: Held | None = None
         self._run: dict[str, Any] = {}  # as written last
@@ -89,7 +90,7 @@ class RunFolder:
             for name in SERIES
         }
         try:
-            self._claim()
+            self._claim((*OWN, *also))
             self._series[FLOW].open()
         except OSError as error:
             self._let_go()
@@ -100,7 +101,7 @@ class RunFolder:
 
     # Taking the folder.
 
-    def _claim(self) -> None:
+    def _claim(self, own: Sequence[str]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
         mine = (self.path / RUN).is_file() or (self.path / LOCK).is_file()
@@ -118,11 +119,11 @@ class RunFolder:
                 raise RunFolderError(
                     f"another run is writing to {self.path}; name another folder with --out DIR"
                 ) from None
-        sweep(self.path, OWN)
-        self._move_aside()
+        sweep(self.path, own)
+        self._move_aside(own)
 
-    def _move_aside(self) -> None:
-        there = [name for name in OWN if (self.path / name).exists()]
+    def _move_aside(self, own: Sequence[str]) -> None:
+        there = [name for name in own if (self.path / name).exists()]
         if not there:
             return
         newest = max((self.path / name).stat().st_mtime for name in there)

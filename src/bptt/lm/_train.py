@@ -97,7 +97,9 @@ def train(
         tell = say if place.first else lambda _: None
         if resume and not (folder / CONFIG).is_file():
             raise LmError(f"{folder} has no {CONFIG}, so it is no training to resume")
-        record = RunFolder(folder) if place.first else None
+        # Hours of work may be in them: a new training moves the files of an earlier one aside, and deletes none.
+        theirs = () if resume else (CONFIG, LAST, MODEL, LOG)
+        record = RunFolder(folder, also=theirs) if place.first else None
         log = Logbook(record, script="train", options={"budget": max(config.budget, 0.0)})
         log.begin()
         try:
@@ -123,9 +125,6 @@ def _run(
 ) -> Result:
     if place.first:
         write_config(folder, config)
-        if not resume:
-            for name in (LAST, MODEL, LOG):
-                (folder / name).unlink(missing_ok=True)
     tokens = _tokens(config, folder / TOKENS, place, resume=resume)
     training = _module(config, tokens)
     if resume:
