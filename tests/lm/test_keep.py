@@ -164,6 +164,13 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
             return (tmp_path.joinpath("ran").touch, ())
 
     torch.save({"bptt": Trap()}, tmp_path / "last.ckpt")
-    with pytest.raises(LmError, match="is not a checkpoint"):
+    with pytest.raises(
+        LmError, match=r"is not a checkpoint .* would run code .* convert it: `content"
+    ):
         read_checkpoint(tmp_path / "last.ckpt")
+    for old in (True, False):
+        path = tmp_path / "model.pt"
+        torch.save(Trap(), path, _use_new_zipfile_serialization=old)
+        with pytest.raises(LmError, match=r"model\.pt is a pickle .* convert it: `safetensors"):
+            load_model(path)
     assert not (tmp_path / "ran").exists()

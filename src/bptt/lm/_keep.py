@@ -14,6 +14,7 @@ Nothing that is read can run code: checkpoints are loaded with `weights_only`, s
 
 import hashlib
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from bptt._files import DamagedFileError, check_stamp, read_regular, seal, stamped, unseal
+from bptt._files import DamagedFileError, check_stamp, read_regular, regular, seal, stamped, unseal
 from bptt.lm._config import Config, LmError
 from bptt.lm._files import write
 from bptt.lm._model import LanguageModel
@@ -37,6 +38,14 @@ CONFIG, TOKENS, LAST, MODEL, LOG = (
     "log.jsonl",
 )
 
+CONVERT = (
+    "`content = torch.load(FILE, weights_only=False)` where you trust the file, then `torch.save` of the tensors and "
+    "plain values in it, and of nothing else"
+)
+CONVERT_MODEL = (
+    "`safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW)` takes over weights; settings and "
+    "vocabulary come from `bptt train`"
+)
 CONFIG_FORMAT = 2
 """Of `config.json`; format 1 had no checksum, and is read."""
 
@@ -77,6 +86,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             raise LmError(f"{path} is not a checkpoint ({error.strerror or error})") from None
         raise LmError(
             f"{path} cannot be read: {error.strerror or error}; a run can be resumed once it has saved a checkpoint"
+        ) from None
+    except pickle.UnpicklingError:
+        raise LmError(
+            f"{path} is not a checkpoint of bptt train: it is damaged, or a pickle that would run code as it is read. "
+            f"If it is your own, convert it: {CONVERT}"
         ) from None
     except Exception as error:  # of damaged bytes torch's reader raises nearly anything
         reason = [*str(error).splitlines(), "it is empty"][0]
@@ -153,6 +167,11 @@ def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
             told = stated.get("bptt")
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        if _is_pickled(path):
+            raise LmError(
+                f"{path} is a pickle or of torch.save, and such files may run code as they are read; expected "
+                f"safetensors, as {MODEL} of a training. If it is your own, convert it: {CONVERT_MODEL}"
+            ) from None
         raise LmError(f"{path} is not a model of bptt train ({error})") from None
     if told is None:
         raise LmError(f"{path} is a model of another program; expected one of bptt train")
@@ -179,6 +198,17 @@ def load_model(path: str | Path) -> tuple[LanguageModel, Vocabulary]:
     except RuntimeError as error:
         raise LmError(f"{path} is damaged: {str(error).splitlines()[1].strip()}") from None
     return model.eval(), vocabulary
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether a file begins as a zip archive of torch's, or as a pickle."""
+    try:
+        with regular(path) as file:
+            return file.read(4).startswith(
+                (b"PK\x03\x04", *(bytes([0x80, n]) for n in range(2, 6)))
+            )
+    except OSError:
+        return False
 
 
 def _check_sizes(
