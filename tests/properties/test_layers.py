@@ -55,7 +55,7 @@ def same(found: list[Tensor], expected: list[Tensor]) -> None:
     """Bit for bit."""
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        assert torch.equal(one, other)
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def belongings(model: nn.Module) -> list[Any]:

@@ -15,6 +15,9 @@ _foreach_norm = torch._foreach_norm  # type: ignore[attr-defined]
 TORCHS_LEAST = 1e-6
 """What torch adds to a norm before it divides by it."""
 
+LEAST_NORM = 1e-16
+"""Norms below it are summed in float64: the squares of such values have few digits in float32, or none."""
+
 
 class Clipped(NamedTuple):
     """What one call of clipping did.
@@ -96,7 +99,7 @@ def _rows(parameter: Tensor) -> Rows:
 
 
 def norm_of(held: list[Any]) -> Tensor:
-    """‖g‖ as torch has it; where that overflows although every value is finite, in float64."""
+    """‖g‖ as torch has it; in float64 where its squares over- or underflow although every value is finite."""
     grads = [p.grad for p in held]
     first = grads[0]
     if all(
@@ -106,7 +109,7 @@ def norm_of(held: list[Any]) -> Tensor:
         total = torch.linalg.vector_norm(torch.stack(_foreach_norm(grads, 2.0)), 2.0)
     else:
         total = torch.nn.utils.get_total_norm(grads)
-    if not math.isfinite(total):
+    if not LEAST_NORM < float(total) < math.inf:
         total = torch.nn.utils.get_total_norm([g.double() for g in grads])
     return total
 
