@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules import module as global_hooks
 
 from bptt.flow.record._compiler import leave_for_compilers, leave_no_more, look_for_compiler
+from bptt.flow.record._shelter import keep_faults, keep_no_more
 
 
 @pytest.fixture
@@ -20,6 +21,23 @@ def handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     monkeypatch.setitem(sys.modules, module.__name__, module)
     yield told
     assert told == SimpleNamespace(start_callbacks=[], end_callbacks=[])
+
+
+def test_a_fault_of_ours_does_not_end_the_compilation(
+    handler: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Exception] = []
+    handle = global_hooks.register_module_forward_hook(lambda *_: None)
+    leave_for_compilers([handle])
+    monkeypatch.setattr("bptt.flow.record._compiler._take_out", lambda: 1 / 0)
+    keep_faults(kept.append)
+    try:
+        handler.start_callbacks[0](None)
+    finally:
+        keep_no_more(kept.append)
+        handle.remove()
+        leave_no_more([handle])
+    assert [type(each) for each in kept] == [ZeroDivisionError]
 
 
 def test_they_leave_and_come_back_in_their_order(handler: SimpleNamespace) -> None:

@@ -47,9 +47,9 @@ def hook(method: Callable[..., None]) -> Callable[..., None]:
         # First: where Dynamo follows this call all the same, it finds nothing in it.
         if torch.compiler.is_compiling() or not self._handles or self.fault is not None:
             return
-        look_for_compiler()
         began, spent = time.perf_counter(), self.seconds
         try:
+            look_for_compiler()
             method(self, *args, **kwargs)
         except Exception as fault:
             if of_a_signal(fault):

@@ -12,6 +12,8 @@ from typing import Any
 
 from torch.utils.hooks import RemovableHandle
 
+from bptt.flow.record._shelter import tell
+
 _absent: dict[int, RemovableHandle] = {}
 """Those that leave for a compilation, by their ids."""
 _away: list[tuple[Any, int, Any, list[int]]] = []
@@ -59,6 +61,20 @@ def _lists(handler: Any) -> list[tuple[list[Any], Any]]:
 
 
 def _leave(_: object) -> None:
+    try:
+        _take_out()
+    except Exception as fault:  # it is called as something is compiled: no place for `sheltered`
+        tell(fault)
+
+
+def _return(_: object) -> None:
+    try:
+        _put_back()
+    except Exception as fault:
+        tell(fault)
+
+
+def _take_out() -> None:
     for handle in tuple(_absent.values()):
         table = handle.hooks_dict_ref()
         if table is not None and handle.id in table:
@@ -67,7 +83,7 @@ def _leave(_: object) -> None:
             _away.append((table, handle.id, table.pop(handle.id), behind))
 
 
-def _return(_: object) -> None:
+def _put_back() -> None:
     while _away:
         table, number, hook, behind = _away.pop()
         if number in _absent:

@@ -49,11 +49,16 @@ def sheltered(call: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as fault:
             if of_a_signal(fault):
                 raise
-            for keeper in tuple(_keepers):
-                keeper(fault)
+            tell(fault)
         return None
 
     return shelter
+
+
+def tell(fault: Exception) -> None:
+    """Have the keepers know of a fault that was kept in."""
+    for keeper in tuple(_keepers):
+        keeper(fault)
 
 
 def of_a_signal(fault: Exception) -> bool:
