@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -188,6 +188,8 @@ def test_horizon_rate_and_discarded_are_their_definitions(
     drawn: tuple[list[float], int], threshold: float, length: int
 ) -> None:
     curve, unmeasured = drawn
+    edge = math.log(threshold)
+    assume(not any(1e-14 < abs(each - edge) < 1e-8 for each in curve))  # where rounding decides
     site = made(curve, unmeasured)
     in_order(site)
     mass = np.exp(np.array(curve, np.longdouble))  # wide enough for e^±800
