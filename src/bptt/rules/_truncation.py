@@ -23,11 +23,13 @@ def discarded(look: Look, pieces: float = 20) -> float:
         >>> look = Look("l0", 1, True, "gru", 3, 1, lags=2, log_credit=(0.0, -0.7, -1.4))
         >>> round(discarded(look), 2)
         0.12
+        >>> discarded(Look("l0", 1, True, "gru", 3, 1, lags=2, log_credit=(0.0, math.inf, -1.4)))
+        0.0
     """
     curve = [c for c in look.log_credit if not math.isnan(c)]
-    if len(curve) < 2 or math.isinf(curve[-1]):
+    top = max(curve, default=0.0)
+    if len(curve) < 2 or math.isinf(curve[-1]) or math.isinf(top):  # an overflow says nothing
         return 0.0
-    top = max(curve)
     inside = sum(math.exp(c - top) for c in curve)
     further, rate = pieces * look.steps, min(rate_at_end(look), 0.0)
     terms = further if rate == 0 else math.expm1(rate * further) / math.expm1(rate)
