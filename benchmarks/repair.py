@@ -174,6 +174,7 @@ def verdict(rows: dict[tuple[str, str], dict[str, Any]], script: str) -> dict[st
         "already": near["faulty"],
         "by_tenth": near["tenth"],
         "cost": round(fix.get("seconds", math.nan) / plain, 2),
+        "added": round(fix.get("seconds", math.nan) - plain, 2),
         "kept": [
             f"{r['code']} {r['remedy']}" for r in fix.get("repairs", []) if r["outcome"] == "kept"
         ],
@@ -186,7 +187,7 @@ def _by_hand(script: str, fix: dict[str, Any]) -> str:
         return INCOMPARABLE[script][1]
     if left := fix.get("left", []):
         return f"{left[0]['code']}: {left[0]['message']}"
-    twin = "as " + " ".join(new.strip() for _, new in TWINS[script])[:120]
+    twin = "as " + " ".join(" ".join(new.split()) for _, new in TWINS[script])[:120]
     kept = [each for each in fix.get("repairs", []) if each["outcome"] == "kept" and each["lines"]]
     if not kept:
         return f"mended {twin}"
@@ -221,8 +222,10 @@ def table(verdicts: Sequence[dict[str, Any]]) -> str:
         f"of those whose loss the fault hurts: {count} of {len(hurt)} ({count / max(len(hurt), 1):.0%})"
     )
     costs = [each["cost"] for each in verdicts if math.isfinite(each["cost"])]
+    added = [each["added"] for each in verdicts if math.isfinite(each["added"])]
     lines.append(
-        f"time under --fix, median: {statistics.median(costs):.2f} times the plain script's"
+        f"time under --fix, median: {statistics.median(costs):.2f} times the plain script's, "
+        f"which is {statistics.median(added):.1f} s more: imports, probes and the page of so short a run"
     )
     lines += ["", "not repaired, and what to do by hand:"]
     lines += [f"  {each['script']}: {each['by_hand']}" for each in verdicts if not each["repaired"]]

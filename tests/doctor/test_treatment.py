@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bptt.doctor import Monitor
 from bptt.doctor._gradients import begin_moments_anew, second_moments
-from bptt.doctor._plan import UNFREEZES, ordered, tuned
+from bptt.doctor._plan import UNFREEZES, Repair, ordered, tuned
 from bptt.doctor._prescription import Prescription
 from bptt.doctor._repair import Repairer
 from bptt.remedies import Change
@@ -233,3 +233,86 @@ def test_no_learning_rate_is_tried_that_is_not_below_the_present_one() -> None:
     )
     tried = [p.args["lr"] for p in ordered(finding, early=False) if p.remedy == "learning_rate"]
     assert tried == [0.005, 0.001]
+
+
+def test_targets_that_are_missing_cost_their_updates_and_no_more() -> None:
+    rnn, out = nn.GRU(2, 4), nn.Linear(4, 1)
+    parameters = [*rnn.parameters(), *out.parameters()]
+
+    def loss(n: int) -> Tensor:
+        y = torch.zeros(3)
+        y[0] = math.nan if n % 7 == 0 else 0.0
+        return (out(rnn(torch.randn(5, 3, 2))[0][-1])[:, 0] - y).square().mean()
+
+    repairs, _ = trained(parameters, loss, updates=16)
+    assert kept(repairs) == ["skip_non_finite"]
+    assert all(bool(p.isfinite().all()) for p in parameters)
+
+
+def test_a_repair_that_met_nothing_to_do_is_not_kept() -> None:
+    with Monitor() as monitor:
+        repairer = Repairer(monitor)
+        change = Change("finite_input", {})
+        change.counts["values"] = 0
+        repairer.treatment.changes.append(change)
+        repairer.treatment.repairs.append(repair := Repair(1, "NF603", "input", "finite_input", {}))
+        repair.outcome = "kept"
+        repairer.close()
+    assert (repair.outcome, repair.reason) == ("undone", "there was nothing for it to do")
+    assert not change.active
+
+
+class Waves(nn.Module):
+    """A loop by hand with an exponential gate, which overflows for inputs in the hundreds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value, self.gate, self.back = nn.Linear(2, 8), nn.Linear(2, 8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.new_zeros(x.shape[1], 8)
+        for x_t in x:
+            i = self.gate(x_t).exp()
+            h = 0.5 * torch.tanh(self.back(h)) + i * torch.tanh(self.value(x_t)) / (1 + i)
+        return h
+
+
+def test_inputs_that_overflow_a_loop_by_hand_are_scaled_where_they_come_in() -> None:
+    model = Waves()
+
+    def loss(n: int) -> Tensor:
+        return model(torch.randn(6, 4, 2) * (900.0 if n > 1 else 1.0)).square().mean()
+
+    repairs, losses = trained(model.parameters(), loss, updates=12)
+    assert kept(repairs) == ["scale_input"]
+    assert all(math.isfinite(each) for each in losses[-8:])
+
+
+class Cell(nn.Module):
+    """An orthogonal recurrence, a step a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.h = nn.Linear(1, 12), nn.Linear(12, 12, bias=False)
+        nn.init.orthogonal_(self.h.weight, 0.95)
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        return torch.tanh(0.1 * self.x(x) + self.h(h))
+
+
+def test_chunks_that_are_too_short_reach_back_and_keep_their_updates() -> None:
+    cell, out = Cell(), nn.Linear(12, 1)
+    state = [torch.zeros(4, 12)]
+
+    def loss(n: int) -> Tensor:
+        h, total = state[0].detach(), torch.zeros(())
+        for x in torch.randn(4, 4, 1):
+            h = cell(x, h)
+            total = total + (out(h) - x).square().mean()
+        state[0] = h
+        return total
+
+    repairs, _ = trained([*cell.parameters(), *out.parameters()], loss, updates=20, lr=1e-4)
+    assert kept(repairs) == ["reach_back"]
+    (repair,) = [each for each in repairs if each.outcome == "kept"]
+    assert repair.back_to is None

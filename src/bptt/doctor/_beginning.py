@@ -11,7 +11,8 @@ from bptt.doctor._patient import Patient
 from bptt.doctor._plan import LOUD, Repair, ordered
 from bptt.doctor._prescribe import complete
 from bptt.doctor._prescription import Prescription
-from bptt.doctor._treatment import Case, Treatment
+from bptt.doctor._treatment import Treatment
+from bptt.doctor._trial import Case
 from bptt.remedies import RemedyError
 from bptt.remedies.initialisation.redraw import wide_modules
 from bptt.rules import Finding

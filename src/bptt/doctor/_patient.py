@@ -12,6 +12,7 @@ from bptt.doctor._gather import module_of
 from bptt.doctor._loops import name_of
 from bptt.doctor._prescription import Prescription
 from bptt.doctor._seen import Seen
+from bptt.doctor._whole import Whole
 from bptt.flow.record._names import Names, _owner, _parents
 from bptt.remedies import Change, RemedyError
 from bptt.remedies.initialisation.redraw import wide_modules
@@ -102,7 +103,7 @@ class Patient:
         with whole:
             for name in names:
                 done = prescription.row.apply(root, self.optimizer, site=name, **prescription.args)
-                if isinstance(root, _Whole) and "." not in name:
+                if isinstance(root, Whole) and "." not in name:
                     done.lines = (BARE[prescription.remedy].format(name, **done.args),)
                 whole.absorb(done)
         return whole
@@ -203,7 +204,7 @@ class Patient:
         living = [each for each in gc.get_objects() if issubclass(type(each), nn.Module)]
         tops = []
         for each in living:
-            if id(each) in parents or "_modules" not in each.__dict__ or isinstance(each, _Whole):
+            if id(each) in parents or "_modules" not in each.__dict__ or isinstance(each, Whole):
                 continue
             if any(id(m) in held for m in each.modules()) or any(
                 id(p) in owned for p in each.parameters()
@@ -211,10 +212,10 @@ class Patient:
                 tops.append(each)
         return tops
 
-    def _whole(self, besides: Iterable[Tensor] = ()) -> "_Whole":
+    def _whole(self, besides: Iterable[Tensor] = ()) -> "Whole":
         """All that is trained as one module, whose parts stay where they are; `besides`: and these."""
         losses = [each for each in gc.get_objects() if type(each) in LOSSES]
-        return _Whole([*self._tops(), *losses], [*self._trained(), *besides], self.names)
+        return Whole([*self._tops(), *losses], [*self._trained(), *besides], self.names)
 
     def _trained(self) -> list[Tensor]:
         groups = [] if self.optimizer is None else self.optimizer.param_groups
@@ -232,24 +233,6 @@ class Patient:
         before, after = _shapes(seen.output), _shapes(output)
         if before[:1] != after[:1]:
             raise RemedyError(f"its output would be {after[:1]} in the place of {before[:1]}")
-
-
-class _Whole(nn.Module):
-    """A script's modules and loose parameters, held together for the time that a remedy looks at them."""
-
-    def __init__(self, tops: list[nn.Module], tensors: list[Tensor], names: Names) -> None:
-        super().__init__()
-        for n, top in enumerate(tops):
-            self.add_module(str(n), top)
-        known = {id(p) for p in self.parameters()}
-        for p in tensors:
-            if id(p) not in known:
-                known.add(id(p))
-                name = name_of(p, names).rpartition(".")[2]  # a dot would be a path
-                name = "weight" if not name or " " in name else name
-                taken = name in self._parameters or hasattr(self, name)
-                # Written past `register_parameter`, which takes no plain tensor: scripts train those, too.
-                self._parameters[f"{name}_{len(known)}" if taken else name] = p  # type: ignore[assignment]
 
 
 def _largest(loop: Sequence[Tensor]) -> Tensor:

@@ -163,6 +163,8 @@ def _likeliest(finding: Finding, scale: float, wide: bool) -> str:
         return "finite_input"
     if finding.code == "NF601" and scale > LARGE:
         return "scale_input"
+    if finding.code == "NF603" and finding.site == "target":
+        return "skip_non_finite"  # what the model reads is finite
     return FIRST.get(finding.code, "")
 
 

@@ -17,7 +17,8 @@ from bptt.doctor._first_calls import FirstCalls
 from bptt.doctor._monitor import Monitor
 from bptt.doctor._plan import CHECKS, EARLY, Repair, resorts
 from bptt.doctor._prescription import Prescription
-from bptt.doctor._treatment import Case, Treatment
+from bptt.doctor._treatment import Treatment
+from bptt.doctor._trial import Case
 from bptt.rules import Finding, Incident
 
 MOST_SKIPPED = 0.2
@@ -60,6 +61,7 @@ class Repairer:
             case.repair.outcome = "kept"
             case.repair.reason = "the run ended before it could be judged"
             self.treatment.changes.append(case.change)
+        self._give_up_idle("there was nothing for it to do")
         for repair, change in zip(self._standing(), self.treatment.changes, strict=False):
             left_out = change.counts.get("skipped", 0)
             if left_out > MOST_SKIPPED * max(self.monitor.updates, 1):
@@ -75,6 +77,16 @@ class Repairer:
         """Take back every repair that stands, the last one first: for a process that goes on with other models."""
         for change in reversed(self.treatment.changes):
             change.undo()
+
+    def _give_up_idle(self, reason: str) -> None:
+        """Take back what was kept and has met nothing to do: that its rule was silent was not its doing."""
+        treatment = self.treatment
+        for repair, change in [*zip(self._standing(), treatment.changes, strict=False)]:
+            if change.counts.get("values") == 0:
+                change.undo()
+                treatment.changes.remove(change)
+                treatment.closed.discard((repair.code, repair.site))
+                repair.outcome, repair.reason = "undone", reason
 
     def _standing(self) -> list[Repair]:
         """Repairs in place, in the order of their changes."""
@@ -133,6 +145,7 @@ class Repairer:
         treatment = self.treatment
         if treatment.case is not None and treatment.active:
             treatment.take_back(treatment.case, f"update {update} was lost with it in place")
+        self._give_up_idle(f"update {update} was lost, and there was nothing for it to do")
         finding = self._why(update, finite, incident)
         if treatment.case is None or treatment.case.finding.code != finding.code:
             treatment.case = Case(

@@ -6,10 +6,7 @@ next remedy has its turn. Cures that change weights belong before training and a
 gradient of that update was taken at the former weights and is dropped.
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from torch.optim import Optimizer
@@ -28,7 +25,6 @@ from bptt.doctor._plan import (
     QUIET,
     SATURATED,
     UNFREEZES,
-    WATCH,
     WEIGHTS_HURT,
     YOUNG,
     Repair,
@@ -40,21 +36,10 @@ from bptt.doctor._plan import (
 )
 from bptt.doctor._prescribe import complete
 from bptt.doctor._prescription import Prescription, for_finding
+from bptt.doctor._trial import Case, judged
 from bptt.doctor._verdict import judge
 from bptt.remedies import Change, RemedyError
 from bptt.rules import Finding, Incident, rule
-
-
-@dataclass(eq=False)
-class Case:
-    """A finding under treatment."""
-
-    finding: Finding
-    waiting: list[Prescription]
-    change: Change | None = None
-    repair: Repair | None = None
-    mark: Since | None = None
-    settled: int = 0  # the update from which on the repair does all it can
 
 
 class Treatment:
@@ -106,35 +91,16 @@ class Treatment:
     def _judge(self, optimizer: Optimizer, update: int) -> None:
         """Keep the repair, undo it, or wait."""
         case = self.case
-        assert (
-            case is not None
-            and case.change is not None
-            and case.repair is not None
-            and case.mark is not None
-        )
-        code, whole = case.finding.code, self.monitor.case.evidence
-        if case.mark.update < case.settled:
-            case.mark = Since(whole, update)
-        fresh = case.mark.evidence(whole)
-        needs = WATCH.get(code, 0)
-        still = [
-            each for each in rule(code).check(fresh, self._options(code)) if each.severity in LOUD
-        ]
-        still = [each for each in still if not case.finding.site or each.site == case.finding.site]
-        waits = len(fresh.updates) < needs or not (needs or fresh.looks)
-        if still and not (
-            waits and code == "TR402"
-        ):  # where updates wait, the first look comes too soon
-            self.take_back(case, still[0].message)
+        assert case is not None and case.change is not None and case.repair is not None
+        said = judged(case, self.monitor.case.evidence, update, self._options(case.finding.code))
+        if said is None:
             return
-        if waits:
-            return  # silent so far, but it has not seen what it needs to speak
-        if code == "OP501" and (worse := _rises(fresh.updates.loss)):
-            self.take_back(case, worse)
+        if said:
+            self.take_back(case, said)
             return
         case.repair.outcome = "kept"
         self.changes.append(case.change)
-        self.closed.add((code, case.finding.site))
+        self.closed.add((case.finding.code, case.finding.site))
         self._base = case.mark
         self.case = None
 
@@ -268,14 +234,6 @@ class Treatment:
 
     def _options(self, code: str) -> dict[str, float]:
         return {**rule(code).options, **self.monitor.case._options.get(code, {})}
-
-
-def _rises(losses: list[float]) -> str:
-    """Why updates are still too large though no rule speaks: the loss is higher than where it began."""
-    known = [loss for loss in losses if math.isfinite(loss)]
-    if len(known) < 3 or median(known[-3:]) <= 2 * known[0]:
-        return ""
-    return f"the loss went from {known[0]:.3g} to {median(known[-3:]):.3g} with it in place"
 
 
 def _forget_sizes(owner: Owner) -> None:
