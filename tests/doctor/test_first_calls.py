@@ -118,9 +118,12 @@ def test_nothing_is_looked_at_outside_of_training_nor_twice() -> None:
             bad(torch.rand(30, 2, 2))
         bad.eval()(torch.rand(30, 2, 2))
         assert looked == []
+        heard: list[int] = []
+        bad.rnn.register_forward_hook(lambda *_: heard.append(1))
         bad.train()(torch.rand(30, 2, 2))
         bad(torch.rand(30, 2, 2))
         assert looked == [bad.rnn]
+        assert heard == [1, 1]  # the script's own hooks hear of its own calls
         first.close()
         first.close()
     assert monitor.fault is None

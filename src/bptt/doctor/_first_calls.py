@@ -5,6 +5,7 @@ what it is given, with its last step as the loss. A cure is tried on the spot an
 call then goes on with it. The first update's own probe has the last word: it judges the repair as any other.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -74,7 +75,10 @@ class FirstCalls:
         """What is wrong with a module on what it is given."""
         loop, sentinel = self.monitor._loop, self.monitor.case.sentinel
         recording, watching = loop.probes.recording, sentinel.forward.on
-        FirstCalls.looking = True
+        FirstCalls.looking, hooks = True, module._forward_hooks
+        module._forward_hooks = (
+            OrderedDict()
+        )  # the script's own, which are to hear of its own calls only
         try:
             if watching:
                 sentinel.stop()
@@ -82,7 +86,7 @@ class FirstCalls:
                 loop.probes.recorder.stop()
             found = diagnose(module, _detached(args), loss=_last, select=CODES).findings
         finally:
-            FirstCalls.looking = False
+            FirstCalls.looking, module._forward_hooks = False, hooks
             if recording:
                 loop.probes.recorder.start()
             if watching:
