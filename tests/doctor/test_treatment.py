@@ -249,17 +249,21 @@ def test_targets_that_are_missing_cost_their_updates_and_no_more() -> None:
     assert all(bool(p.isfinite().all()) for p in parameters)
 
 
-def test_a_repair_that_met_nothing_to_do_is_not_kept() -> None:
+def test_a_repair_that_met_nothing_to_do_is_taken_back_when_a_run_is_lost() -> None:
     with Monitor() as monitor:
         repairer = Repairer(monitor)
-        change = Change("finite_input", {})
-        change.counts["values"] = 0
-        repairer.treatment.changes.append(change)
-        repairer.treatment.repairs.append(repair := Repair(1, "NF603", "input", "finite_input", {}))
-        repair.outcome = "kept"
+        for values in (0, 3):
+            change = Change("finite_input", {})
+            change.counts["values"] = values
+            repairer.treatment.changes.append(change)
+            repairer.treatment.repairs.append(Repair(1, "NF603", "input", "finite_input", {}))
+            repairer.treatment.repairs[-1].outcome = "kept"
+        repairer._give_up_idle(7)
         repairer.close()
-    assert (repair.outcome, repair.reason) == ("undone", "there was nothing for it to do")
-    assert not change.active
+    idle, worked = repairer.repairs
+    assert (idle.outcome, worked.outcome) == ("undone", "kept")
+    assert idle.reason == "update 7 was lost, and there was nothing for it to do"
+    assert [each.counts["values"] for each in repairer.treatment.changes] == [3]
 
 
 class Waves(nn.Module):

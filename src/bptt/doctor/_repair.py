@@ -61,7 +61,6 @@ class Repairer:
             case.repair.outcome = "kept"
             case.repair.reason = "the run ended before it could be judged"
             self.treatment.changes.append(case.change)
-        self._give_up_idle("there was nothing for it to do")
         for repair, change in zip(self._standing(), self.treatment.changes, strict=False):
             left_out = change.counts.get("skipped", 0)
             if left_out > MOST_SKIPPED * max(self.monitor.updates, 1):
@@ -78,15 +77,16 @@ class Repairer:
         for change in reversed(self.treatment.changes):
             change.undo()
 
-    def _give_up_idle(self, reason: str) -> None:
-        """Take back what was kept and has met nothing to do: that its rule was silent was not its doing."""
+    def _give_up_idle(self, update: int) -> None:
+        """A run is lost: what was kept and has met nothing to do was not why its rule was silent, and is taken back."""
         treatment = self.treatment
         for repair, change in [*zip(self._standing(), treatment.changes, strict=False)]:
             if change.counts.get("values") == 0:
                 change.undo()
                 treatment.changes.remove(change)
                 treatment.closed.discard((repair.code, repair.site))
-                repair.outcome, repair.reason = "undone", reason
+                repair.outcome = "undone"
+                repair.reason = f"update {update} was lost, and there was nothing for it to do"
 
     def _standing(self) -> list[Repair]:
         """Repairs in place, in the order of their changes."""
@@ -145,7 +145,7 @@ class Repairer:
         treatment = self.treatment
         if treatment.case is not None and treatment.active:
             treatment.take_back(treatment.case, f"update {update} was lost with it in place")
-        self._give_up_idle(f"update {update} was lost, and there was nothing for it to do")
+        self._give_up_idle(update)
         finding = self._why(update, finite, incident)
         if treatment.case is None or treatment.case.finding.code != finding.code:
             treatment.case = Case(
