@@ -8,12 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bptt.doctor import Run
-from bptt.report._panel_glance import WORST, glance_of
-from bptt.report.terminal import unfinite
+from bptt.report._panel_glance import WORST
+from bptt.report._summary import is_number
 
-TWENTIETH = 20
-"""A loss is the mean over this part of a run, at its beginning or its end: a single batch says little."""
 SAME = 0.005
 """Relative differences up to which measured numbers count as the same."""
 
@@ -66,14 +63,14 @@ class Line:
         return any(not self._same(each.value, first) for each in self.cells)
 
     def _same(self, a: Any, b: Any) -> bool:
-        if self.rough and _is_number(a) and _is_number(b):
+        if self.rough and is_number(a) and is_number(b):
             return math.isclose(a, b, rel_tol=SAME, abs_tol=1e-12)
         return bool(a == b)
 
     @property
     def best(self) -> set[int]:
         """Which runs have the best value, if some have a worse one and one can be better."""
-        known = [each.value for each in self.cells if _is_number(each.value)]
+        known = [each.value for each in self.cells if is_number(each.value)]
         if not self.better or len(known) < 2 or self._same(min(known), max(known)):
             return set()
         best = min(known) if self.better == "low" else max(known)
@@ -82,7 +79,7 @@ class Line:
     def change(self, n: int) -> float | None:
         """How much run `n` differs from the first, as a share of the first; None where that says nothing."""
         first, here = self.cells[0].value, self.cells[n].value
-        if n == 0 or not (_is_number(first) and _is_number(here)) or not self.better or first <= 0:
+        if n == 0 or not (is_number(first) and is_number(here)) or not self.better or first <= 0:
             return None
         return None if self._same(here, first) else here / first - 1
 
@@ -99,104 +96,13 @@ def changed(share: float | None) -> str:
     return f" ({share:+.0%})".replace("%", " %") if share < 99 else f" (×{1 + share:.3g})"
 
 
-def summary(run: Run, *, alive: bool = False) -> dict[str, Any]:
-    """What a run came to, as JSON holds it.
-
-    Args:
-        run: as it was read.
-        alive: whether it still goes on.
-
-    Example:
-        >>> from pathlib import Path
-        >>> records = [{"update": u, "sites": {"l0": {"horizon": h, "lags": 9}}} for u, h in ((1, 3), (9, 9))]
-        >>> updates = [{"update": n, "loss": [1 / n] * 3} for n in range(1, 10)]
-        >>> told = summary(Run(Path("a"), {"script": "train.py", "updates": 9, "seconds": 3.0}, records, [], updates))
-        >>> told["loss"]["first"], told["speed"], told["sites"]["l0"]["horizon"]
-        (1.0, 3.0, [3, 9])
-    """
-    glance = glance_of(run, alive=alive)
-    told = run.run
-    model = told.get("model")
-    return {
-        "folder": str(run.path),
-        "script": glance.script,
-        "state": glance.state,
-        "started": told.get("started"),
-        "updates": glance.updates,
-        "probes": len(run.records),
-        "seconds": glance.seconds,
-        "speed": glance.speed,
-        "overhead": glance.share,
-        "parameters": model.get("parameters") if isinstance(model, Mapping) else None,
-        "loss": _loss(run, glance.losses),
-        "sites": {each.site: _site(each.first, each.last) for each in glance.sites},
-        "findings": _findings(run.findings),
-        "remedies": [
-            _remedy(each) for each in told.get("repairs") or () if isinstance(each, Mapping)
-        ],
-        "settings": _settings(told),
-        "damage": list(run.damage),
-    }
-
-
-def _loss(run: Run, course: Sequence[float]) -> dict[str, float | None]:
-    part = max(len(course) // TWENTIETH, 1)
-    lows = [
-        float(low)
-        for each in run.updates
-        if isinstance(told := each.get("loss"), list) and told and _is_number(low := told[0])
-    ]
-    return {
-        "first": _mean(course[:part]),
-        "last": _mean(course[-part:]),
-        "least": min(lows, default=None),
-    }
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    known = [each for each in values if math.isfinite(each)]
-    return sum(known) / len(known) if known else None
-
-
-def _site(first: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
-    told = {key: last.get(key) for key in ("kind", "steps", "lags")}
-    looks = [{} if unfinite(each) else each for each in (first, last)]
-    pairs = {key: [each.get(key) for each in looks] for key in ("horizon", "rate", "unreached")}
-    return {**told, **pairs, "finite": not unfinite(last)}
-
-
-def _findings(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One entry a code and severity, with the sites."""
-    told: dict[tuple[str, str], dict[str, Any]] = {}
-    for each in found:
-        key = str(each.get("severity")), str(each.get("code"))
-        entry = {"code": key[1], "name": each.get("name"), "severity": key[0], "sites": []}
-        told.setdefault(key, entry)["sites"].append(each.get("site"))
-    return list(told.values())
-
-
-def _remedy(each: Mapping[str, Any]) -> str:
-    args = ", ".join(f"{key}={value}" for key, value in (each.get("args") or {}).items())
-    return f"{each.get('remedy')}({args}) at update {each.get('update')}: {each.get('outcome')}"
-
-
-def _settings(run: Mapping[str, Any]) -> dict[str, str]:
-    told: dict[str, str] = {
-        "script": str(run.get("script")),
-        "arguments": " ".join(map(str, run.get("argv") or [])),
-    }
-    for group in ("options", "versions"):
-        entries = run.get(group)
-        if isinstance(entries, Mapping):
-            told |= {str(key): str(value) for key, value in entries.items()}
-    return told
-
-
 def rows(told: Sequence[Mapping[str, Any]]) -> list[Line]:
     """The rows of runs' summaries; of their settings, those that differ.
 
     Example:
         >>> from pathlib import Path
+        >>> from bptt.doctor import Run
+        >>> from bptt.report import summary
         >>> runs = [summary(Run(Path("a"), {"script": "a.py", "state": state})) for state in ("finished", "failed")]
         >>> [(row.label, [cell.text for cell in row.cells]) for row in rows(runs) if row.differs]
         [('state', ['finished', 'failed'])]
@@ -312,10 +218,10 @@ def _reach(site: Mapping[str, Any] | None) -> Cell:
     if site is None:
         return NOTHING
     (first, last), lags = site["horizon"], site["lags"]
-    before = f"{first} → " if _is_number(first) and first != last else ""
+    before = f"{first} → " if is_number(first) and first != last else ""
     if not site["finite"]:
         return Cell("not finite", f"{before}not finite")
-    if not _is_number(last):
+    if not is_number(last):
         return NOTHING
     if not isinstance(lags, int):
         return Cell(last, f"{before}{last}")
@@ -326,17 +232,17 @@ def _reach(site: Mapping[str, Any] | None) -> Cell:
 
 
 def _rate(site: Mapping[str, Any] | None) -> Cell:
-    if site is None or not _is_number(site["rate"][1]):
+    if site is None or not is_number(site["rate"][1]):
         return NOTHING
     first, last = site["rate"]
-    shown = [f"×{math.exp(each):.3g}" for each in (first, last) if _is_number(each)]
+    shown = [f"×{math.exp(each):.3g}" for each in (first, last) if is_number(each)]
     return Cell(math.exp(last), " → ".join(dict.fromkeys(shown)))
 
 
 def _unreached(site: Mapping[str, Any] | None) -> Cell:
-    if site is None or not _is_number(site["unreached"][1]):
+    if site is None or not is_number(site["unreached"][1]):
         return NOTHING
-    shown = [f"{100 * each:.0f} %" for each in site["unreached"] if _is_number(each)]
+    shown = [f"{100 * each:.0f} %" for each in site["unreached"] if is_number(each)]
     return Cell(site["unreached"][1], " → ".join(dict.fromkeys(shown)))
 
 
@@ -348,11 +254,7 @@ def _texts(told: Any) -> Cell:
 
 
 def _cell(value: Any, show: Callable[[Any], str]) -> Cell:
-    return Cell(value, show(value)) if _is_number(value) else NOTHING
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return Cell(value, show(value)) if is_number(value) else NOTHING
 
 
 def _digits(value: float) -> str:

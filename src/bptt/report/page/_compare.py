@@ -7,8 +7,8 @@ from typing import Any
 
 from bptt.doctor import Run, RunFolder, open_run
 from bptt.report._compare import rows as compared
-from bptt.report._compare import summary
 from bptt.report._compare_table import short_names
+from bptt.report._summary import summary
 from bptt.report.page._compare_table import differences
 from bptt.report.page._compare_verdict import headline, lead
 from bptt.report.page._digest import digest
