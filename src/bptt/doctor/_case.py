@@ -73,7 +73,7 @@ class Case:
             self._look(gather.cut_off(self.sentinel, self._names, number))
         self.sentinel.after_step(optimizer, number)
         if self.sentinel.was_full and not all(
-            facts.site for facts in self.sentinel.weights.values()
+            facts.site for facts in self.sentinel.recurrent.facts.values()
         ):
             gather.weights_of(self.sentinel, self._names)  # named while they live
 

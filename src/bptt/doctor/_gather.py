@@ -175,7 +175,7 @@ def scales_loss() -> bool:
 
 def main_owner(sentinel: Sentinel) -> Owner | None:
     """The optimizer whose steps rules look at: the one that owns most recurrent weights, then the one most at work."""
-    recurrent = {id(weight) for weight in sentinel._recurrent_weights()}
+    recurrent = {id(weight) for weight in sentinel.recurrent.each()}
     known = [owner for owner in sentinel.owners.values() if len(owner.updates)]
     return max(known, key=lambda o: (len(recurrent & o.ids), o.updates.count), default=None)
 
@@ -208,9 +208,9 @@ def _leave_over(updates: Updates, sentinel: Sentinel, names: Names) -> None:
 
 def weights_of(sentinel: Sentinel, names: Names) -> dict[str, Weights]:
     """Facts of each recurrent module, by the name of its first site; one that has died since keeps the name it had."""
-    found = {facts.site: facts for facts in sentinel.weights.values() if facts.site}
+    found = {facts.site: facts for facts in sentinel.recurrent.facts.values() if facts.site}
     for module in sentinel.forward.living():
-        facts = sentinel.weights.get(id(module))
+        facts = sentinel.recurrent.facts.get(id(module))
         if facts is not None:
             path = names(module)
             cell = not isinstance(module, nn.RNNBase)
@@ -225,16 +225,16 @@ def weights_of(sentinel: Sentinel, names: Names) -> dict[str, Weights]:
 
 def _copies(sentinel: Sentinel) -> None:
     """A copy of a model that trains stands still on purpose: the slow half of two, a target network, a teacher."""
-    living = [m for m in sentinel.forward.living() if id(m) in sentinel.weights]
+    living = [m for m in sentinel.forward.living() if id(m) in sentinel.recurrent.facts]
     owners = outermost(living)
     kinds = [(type(owner), path) for owner, path in owners]
     moving = {
         kind
         for kind, module, (owner, _) in zip(kinds, living, owners, strict=True)
-        if owner is not module and sentinel.weights[id(module)].moved
+        if owner is not module and sentinel.recurrent.facts[id(module)].moved
     }
     for kind, module in zip(kinds, living, strict=True):
-        facts = sentinel.weights[id(module)]
+        facts = sentinel.recurrent.facts[id(module)]
         facts.eval_only = facts.eval_only or (not facts.moved and kind in moving)
 
 

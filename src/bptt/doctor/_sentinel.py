@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -19,16 +18,13 @@ from bptt.doctor._gauge import is_power_of_two, joint_norm, norms, sample
 from bptt.doctor._loops import PASSES, Loops
 from bptt.doctor._loss import NOTHING, axes
 from bptt.doctor._owner import Owner
+from bptt.doctor._recurrent import WHOLE_EVERY, RecurrentWeights
 from bptt.doctor._seen import Forward, Shield
 from bptt.flow.record._announce import Root, listen, unlisten
 from bptt.flow.record._shelter import each_of
-from bptt.rules import Weights
 
 EVERY_ONE = 32
 """Updates in which everything is looked at."""
-WHOLE_EVERY = 16
-"""Updates after which all weights are compared, not only recurrent ones."""
-
 Clip = tuple[str, float, float | None]
 """What clipped (`norm`, `value`), its limit, the norm before it."""
 
@@ -46,9 +42,9 @@ class Sentinel:
         self, model: nn.Module | None, alarm: Callable[[str], None], shield: Shield
     ) -> None:
         self.forward = Forward(model)
+        self.recurrent = RecurrentWeights(self.forward)
         self._begins, self._ends = shield(self._pass_begins), shield(self._pass_ends)
         self.owners: dict[int, Owner] = {}
-        self.weights: dict[int, Weights] = {}
         self.loss = math.nan
         self.root: Any = None
         self._alarm, self._alarmed = alarm, False
@@ -155,7 +151,7 @@ class Sentinel:
 
     def _has_grad(self, owner: Owner) -> bool:
         """Whether a gradient is there that is not zero, judged by one recurrent weight, or the largest."""
-        known = [w for w in self._recurrent_weights() if id(w) in owner.ids]
+        known = self.recurrent.of(owner)
         weight = known[0] if known else max(owner.parameters, key=Tensor.numel, default=None)
         owner.one = weight
         return weight is not None and weight.grad is not None and bool(sample(weight.grad).any())
@@ -180,7 +176,7 @@ class Sentinel:
         if owner.unusual(row.norm) or self.full:
             number = owner.updates.count
             whole = number < WHOLE_EVERY or number % (WHOLE_EVERY * self.stride) == 0
-            owner.hold(self._watched(owner), whole)
+            owner.hold(self.recurrent.of(owner), whole)
         if not math.isfinite(row.norm):
             self._raise("backward")
 
@@ -213,7 +209,7 @@ class Sentinel:
             return
         looked, ratio, whole = bool(owner.row.before or owner.row.whole), math.nan, math.nan
         if looked:
-            ratio, whole = owner.moved(self._watched(owner))
+            ratio, whole = owner.moved(self.recurrent.of(owner))
         elif owner.updates.ratio:
             ratio = owner.updates.ratio[-1]  # nothing says that it has changed
         carried = self._carried(owner) if number > 1 else False
@@ -221,7 +217,9 @@ class Sentinel:
         before = owner.row.before
         owner.enter(number, ratio, whole, carried, lr)
         if self.full:
-            self._count_weights(owner, before)
+            owned = {key for each in self.owners.values() for key in each.ids}
+            self.loops.update(owned, owner.updates.ratio[-1] > 0)
+            self.recurrent.count(owner, before)
         self.number, self.was_full = number, self.full
         self.full = number + 1 >= self._next_whole
         self._clips, self._grad_norm = [], math.nan
@@ -276,46 +274,9 @@ class Sentinel:
             return math.nan, math.nan, norm  # nothing clips, or a loss scaler has undone its scale
         return (math.inf if math.isnan(limit) else limit), left, norm / left if left > 0 else norm
 
-    # Recurrent weights.
-
-    def _recurrent_weights(self) -> list[Tensor]:
-        found = []
-        for module in self.forward.living():
-            own = module._parameters
-            weight = own.get("weight_hh_l0", own.get("weight_hh"))
-            if weight is None:  # parametrised: made anew when asked for
-                weight = getattr(module, "weight_hh_l0", getattr(module, "weight_hh", None))
-            if isinstance(weight, Tensor):
-                found.append(weight)
-        return found
-
-    def _watched(self, owner: Owner) -> list[Tensor]:
-        return [weight for weight in self._recurrent_weights() if id(weight) in owner.ids]
-
     def _one_weight(self) -> Tensor | None:
-        known = [*self._recurrent_weights(), *self.loops.weights()]
+        known = [*self.recurrent.each(), *self.loops.weights()]
         return next((weight for weight in known if weight.requires_grad), None)
-
-    def _count_weights(self, owner: Owner, before: list[Tensor]) -> None:
-        ratio = owner.updates.ratio[-1]
-        self.loops.update({key for each in self.owners.values() for key in each.ids}, ratio > 0)
-        owned = {id(weight) for weight in self._watched(owner)}
-        pairs = zip(before, self._watched(owner), strict=False)
-        still = {id(weight) for held, weight in pairs if torch.equal(held, sample(weight.detach()))}
-        seldom = owner.updates.count > 64 and owner.updates.count % WHOLE_EVERY
-        for module, weight in zip(self.forward.living(), self._recurrent_weights(), strict=False):
-            facts = self.weights.setdefault(id(module), Weights(site=""))
-            facts.trains = weight.requires_grad
-            if id(weight) in owned:
-                facts.owned = True
-                facts.moved += id(weight) not in still
-            elif ratio > 0:
-                facts.other_moved += 1
-            if id(module) not in self.forward.called or seldom:
-                continue
-            facts.steps += 1
-            grad = weight.grad
-            facts.with_grad += grad is not None and bool(sample(grad).any())
 
     def _raise(self, what: str) -> None:
         if not self._alarmed:
