@@ -14,8 +14,8 @@ import math
 
 from bptt.doctor._sentinel import EVERY_ONE, Sentinel
 
-SHARE = 0.6
-"""Of the budget, for sentinels; probes have the rest."""
+SHARE = 0.45
+"""Of the budget, for sentinels; probes, judging and writing have the rest."""
 LEAST = 0.005
 """Share of the time that sentinels may take whatever the budget is."""
 MOST_SELDOM = 64
@@ -53,7 +53,7 @@ class Thrift:
             return
         seconds += sentinel.forward.seconds
         if sentinel.number > self._from:
-            self._costs[sentinel.was_full].append(seconds - self._seconds)
+            self._costs[sentinel.was_full].append(seconds - self._seconds + STEP_SECONDS)
             self._updates.append(elapsed - self._elapsed)
         self._seconds, self._elapsed = seconds, elapsed
         if sentinel.number >= EVERY_ONE and len(self._updates) >= ROUND:
