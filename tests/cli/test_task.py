@@ -1,6 +1,7 @@
 """`bptt task`: what it prints and writes, its exit codes, and sentences for what cannot be run."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_a_file_that_cannot_be_written(
     def full(*_: Any, **__: Any) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert ran("adding", out=tmp_path / "run.json", updates=1) == 2
     said = capsys.readouterr().err
     assert said == f"bptt: {tmp_path / 'run.json'} could not be written: No space left on device\n"

@@ -204,11 +204,13 @@ def _is_pickled(path: Path) -> bool:
     """Whether a file begins as a zip archive of torch's, or as a pickle."""
     try:
         with regular(path) as file:
-            return file.read(4).startswith(
-                (b"PK\x03\x04", *(bytes([0x80, n]) for n in range(2, 6)))
-            )
+            begins = file.read(8)
     except OSError:
         return False
+    if begins.startswith(b"PK\x03\x04"):
+        return True
+    # A safetensors file begins with the length of its header, eight bytes whose higher ones are 0.
+    return begins[:1] == b"\x80" and begins[1:2] in b"\2\3\4\5" and any(begins[4:])
 
 
 def _check_sizes(
