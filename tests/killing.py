@@ -65,9 +65,10 @@ def left(folder: Path, name: str, status: int) -> str | None:
     updates = [each["update"] for each in run.records]
     if updates != sorted(set(updates)) or updates[:1] not in ([], [1]):
         return f"probes of updates {updates}"
-    ended = run.run["state"], os.waitstatus_to_exitcode(status)
-    # The second: it came when the run was over, and Python itself was ending.
-    if name == "SIGINT" and ended not in (("interrupted", 130), ("finished", 1)):
+    if name == "SIGINT" and (run.run["state"], os.waitstatus_to_exitcode(status)) != (
+        "interrupted",
+        130,
+    ):
         return f"Ctrl-C left it {run.run['state']}, status {status}"
     write_page(folder)
     RunFolder(
