@@ -266,8 +266,7 @@ def test_between_probes_only_the_light_look_is_there() -> None:
         spent = monitor.spent
         for _ in range(100):
             optimizer.step()
-        # A hundredth of it where types are not checked and the machine does nothing else.
-        assert monitor.spent - spent < 1.0
+        assert monitor.spent - spent < 0.2  # with all types checked; a twentieth of it without
 
 
 def test_the_budget_holds() -> None:
@@ -281,7 +280,7 @@ def test_the_budget_holds() -> None:
             optimizer.step()
             time.sleep(0.05)
         assert monitor.flows_count > 3
-        assert monitor.share < 0.4  # other programs may be at work while a probe is
+        assert monitor.share < 0.25
 
 
 def test_the_first_updates_are_probed_whatever_the_budget_is() -> None:
