@@ -1,5 +1,6 @@
 """Modules that begin badly are begun anew as they are first called: no update is lost."""
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -125,4 +126,45 @@ def test_nothing_is_looked_at_outside_of_training_nor_twice() -> None:
         assert heard == [1, 1]  # the script's own hooks hear of its own calls
         first.close()
         first.close()
+    assert monitor.fault is None
+
+
+def test_a_fault_of_ours_is_told_and_leaves_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    look = FirstCalls._look
+
+    def fails_at_the_second(self: FirstCalls, module: nn.Module, args: Any) -> Any:
+        looks.append(1)
+        if len(looks) > 1:
+            raise ZeroDivisionError("planted")
+        return look(self, module, args)
+
+    monkeypatch.setattr(FirstCalls, "_look", fails_at_the_second)
+    torch.manual_seed(0)
+    model = Memory(2.0)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    with Monitor() as monitor:
+        _all.append(Repairer(monitor))
+        model(torch.rand(30, 8, 2)).sum().backward()
+    assert len(looks) == 2
+    assert "ZeroDivisionError: planted" in (monitor.fault or "")
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_what_a_signal_handler_raises_reaches_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TooLateError(Exception):
+        pass
+
+    def too_late(*_: Any) -> None:
+        raise TooLateError
+
+    monkeypatch.setattr(FirstCalls, "_look", lambda *_: signal.raise_signal(signal.SIGUSR1))
+    before = signal.signal(signal.SIGUSR1, too_late)
+    try:
+        with Monitor() as monitor:
+            _all.append(Repairer(monitor))
+            with pytest.raises(TooLateError):
+                Memory(2.0)(torch.rand(30, 8, 2))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     assert monitor.fault is None

@@ -52,7 +52,12 @@ def begin_anew(
             change = patient.apply(Prescription(prescription.remedy, args, site), [])
         except RemedyError:
             continue
-        still = [each for each in again() if each.code == finding.code and each.severity in LOUD]
+        try:
+            now = again()
+        except BaseException:
+            change.undo()
+            raise
+        still = [each for each in now if each.code == finding.code and each.severity in LOUD]
         treatment.repairs.append(repair)
         repair.said, repair.lines = list(change.said), list(change.lines)
         if still:

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
-from torch.nn.utils.rnn import PackedSequence
 
 from bptt.doctor._diagnose import diagnose
 from bptt.doctor._monitor import Monitor
+from bptt.doctor._seen import _detached
 from bptt.flow.record._guest import elsewhere, unnoticed
+from bptt.flow.record._shelter import of_a_signal
 from bptt.rules import Finding
 
 CODES = ("EG201", "SA301", "SA302", "SA303")
@@ -65,20 +66,23 @@ class FirstCalls:
         before = set(module._forward_pre_hooks)
         try:
             findings = self._look(module, args)
+        except Exception as error:
+            if of_a_signal(error):
+                raise
+            return None  # what cannot be measured the first probe tells, what cannot be called the call itself
+        with self.monitor._loop.guard.keeping():
             if findings:
                 self.cure(module, findings[0], args[0], lambda: self._look(module, args))
-        except Exception:  # what it cannot measure it says nothing of; the probes will
-            return None
-        return _handed_on(module, args, before)
+            return _handed_on(module, args, before)
+        return None
 
     def _look(self, module: nn.Module, args: Any) -> list[Finding]:
         """What is wrong with a module on what it is given."""
         loop, sentinel = self.monitor._loop, self.monitor.case.sentinel
         recording, watching = loop.probes.recording, sentinel.forward.on
         FirstCalls.looking, hooks = True, module._forward_hooks
-        module._forward_hooks = (
-            OrderedDict()
-        )  # the script's own, which are to hear of its own calls only
+        # The script's own are to hear of its own calls only.
+        module._forward_hooks = OrderedDict()
         try:
             if watching:
                 sentinel.stop()
@@ -92,15 +96,6 @@ class FirstCalls:
             if watching:
                 sentinel.start()
         return [each for each in found if each.severity in LOUD]
-
-
-def _detached(value: Any) -> Any:
-    """The same without gradients: what led to it is not looked at."""
-    if isinstance(value, PackedSequence):
-        return value._replace(data=value.data.detach())
-    if isinstance(value, (tuple, list)):
-        return tuple(_detached(each) for each in value)
-    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _last(output: Any) -> Tensor:
