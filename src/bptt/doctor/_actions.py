@@ -51,12 +51,12 @@ class Actions:
 
     def before_step(self, optimizer: Optimizer, update: int) -> None:
         """Gradients are complete, weights have not changed."""
-        for action in tuple(self._before) if self._before else ():
+        for action in tuple(self._before):
             action(optimizer, update)
 
     def after_step(self, optimizer: Optimizer, update: int) -> None:
         """Weights have changed."""
-        for action in tuple(self._after) if self._after else ():
+        for action in tuple(self._after):
             action(optimizer, update)
 
     def say(self, flow: Flow, findings: Sequence[Finding]) -> None:

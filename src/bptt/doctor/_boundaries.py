@@ -49,7 +49,7 @@ class Boundaries:
     def counts(self, optimizer: Optimizer) -> bool:
         """Whether a step of this optimizer is a boundary."""
         own = self._optimizers
-        if own is not None and own[0] is not optimizer and all(o is not optimizer for o in own):
+        if own is not None and not any(each is optimizer for each in own):
             return False
         if torch._C._current_graph_task_id() != -1:
             self._stepped_in_backward = True  # one a parameter, while others' gradients are on

@@ -22,7 +22,6 @@ from bptt.flow import Flow
 from bptt.flow.record._names import Names
 from bptt.rules import Evidence, Finding, Look, Options, Rule
 
-MILESTONES = frozenset(gather.MILESTONES)
 LATEST = 64
 """Looks of a site that are kept beside those at milestones."""
 
@@ -67,7 +66,7 @@ class Case:
 
     def after_step(self, optimizer: Optimizer, number: int) -> None:
         """An optimizer has stepped: update `number` is over."""
-        if number in MILESTONES and not any(
+        if number in gather.MILESTONES and not any(
             each[-1].update == number for each in self.evidence.looks.values()
         ):
             self._look(gather.cut_off(self.sentinel, self._names, number))

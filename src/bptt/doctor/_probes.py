@@ -15,8 +15,6 @@ from bptt.doctor._tally import Record
 from bptt.flow import Flow, Recorder
 from bptt.flow.record._shelter import each_of
 
-AT = frozenset(MILESTONES)  # asked for after every update
-
 
 class Probes:
     """Starts the recorder, harvests it, and hands what it brought to the case and the logbook.
@@ -70,7 +68,7 @@ class Probes:
             return True
         number = self.bounds.current
         elapsed = self._log.elapsed if elapsed is None else elapsed
-        if number in AT and self.schedule.budget > 0:
+        if self.schedule.budget > 0 and number in MILESTONES:
             return number != self._number and self.schedule.forced(
                 self._spent(), self.count, elapsed
             )

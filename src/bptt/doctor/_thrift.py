@@ -26,8 +26,8 @@ BETWEEN = 256
 """Updates between two rounds, once it is known."""
 STEP_SECONDS = 3e-5
 """What no clock of ours sees of one update: torch calls hooks, a pass and its clipping are announced, and all of that
-pushes the script's own data out of the processor's nearest memory. Measured as the difference between watched and
-plain updates of 0.7 to 1.8 ms, 22 to 45 µs beyond what the clocks saw."""
+pushes the script's own data out of the processor's nearest memory. `benchmarks/sentinel_cost.py` holds what the monitor
+says it costs against what it does cost."""
 
 
 class Thrift:
