@@ -1,7 +1,7 @@
 """Modules that begin badly are begun anew as they are first called: no update is lost."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,16 +10,7 @@ from torch import Tensor, nn
 
 from bptt.doctor import Monitor, _beginning, _plan
 from bptt.doctor._first_calls import FirstCalls
-from bptt.doctor._repair import Repairer
-
-_all: list[Repairer] = []
-
-
-@pytest.fixture(autouse=True)
-def _undone() -> Iterator[None]:
-    yield
-    while _all:
-        _all.pop().undo()
+from repairing import repair
 
 
 class Memory(nn.Module):
@@ -67,7 +58,7 @@ def trained(
         loop()
         return losses, []
     with Monitor() as monitor:
-        _all.append(repairer := Repairer(monitor))
+        repairer = repair(monitor)
         loop()
         repairer.close()
     assert monitor.fault is None, monitor.fault
@@ -144,7 +135,7 @@ def test_a_fault_of_ours_is_told_and_leaves_the_weights(monkeypatch: pytest.Monk
     model = Memory(2.0)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     with Monitor() as monitor:
-        _all.append(Repairer(monitor))
+        repair(monitor)
         model(torch.rand(30, 8, 2)).sum().backward()
     assert len(looks) == 2
     assert "ZeroDivisionError: planted" in (monitor.fault or "")
@@ -162,7 +153,7 @@ def test_what_a_signal_handler_raises_reaches_the_script(monkeypatch: pytest.Mon
     before = signal.signal(signal.SIGUSR1, too_late)
     try:
         with Monitor() as monitor:
-            _all.append(Repairer(monitor))
+            repair(monitor)
             with pytest.raises(TooLateError):
                 Memory(2.0)(torch.rand(30, 8, 2))
     finally:

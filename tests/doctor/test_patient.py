@@ -1,30 +1,20 @@
 """Repairs where no module holds the recurrence, or not all of it: plain tensors in a loop by hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 from bptt.doctor import Monitor
-from bptt.doctor._repair import Repairer
-
-_all: list[Repairer] = []
-
-
-@pytest.fixture(autouse=True)
-def _undone() -> Iterator[None]:
-    yield
-    while _all:
-        _all.pop().undo()
+from repairing import repair, undo_all
 
 
 def repaired(parameters: Any, loss: Callable[[], Tensor], updates: int) -> list[Any]:
     """The repairs of a loop as users write it."""
     optimizer = torch.optim.SGD(parameters, lr=1e-3)
     with Monitor() as monitor:
-        _all.append(repairer := Repairer(monitor))
+        repairer = repair(monitor)
         for _ in range(updates):
             optimizer.zero_grad()
             loss().backward()
@@ -90,5 +80,5 @@ def test_a_plain_tensor_in_a_loop_is_trained_in_its_place() -> None:
     assert repair.remedy == "own_parameters"
     assert model.W is W
     assert not torch.equal(W, before)
-    _all.pop().undo()
+    undo_all()
     assert not W.requires_grad

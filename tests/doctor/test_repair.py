@@ -1,7 +1,7 @@
 """Repairs of a running script: applied, watched, kept or undone; and the way back from a run that is lost."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,24 +12,9 @@ from bptt.doctor import Monitor
 from bptt.doctor._last_good import LastGood, restore, taken
 from bptt.doctor._repair import Repairer
 from bptt.rules import table
+from repairing import repair
 
 RULES = table()
-
-
-_all: list[Repairer] = []
-
-
-def repair(monitor: Monitor, *say: Any) -> Repairer:
-    """A repairer whose repairs are taken back when the test is over: some act on the whole process."""
-    _all.append(Repairer(monitor, *say))
-    return _all[-1]
-
-
-@pytest.fixture(autouse=True)
-def _undone() -> Iterator[None]:
-    yield
-    while _all:
-        _all.pop().undo()
 
 
 def repaired(code: str, updates: int | None = None) -> tuple[Repairer, Any]:

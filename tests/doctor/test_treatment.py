@@ -1,7 +1,7 @@
 """What a repair does besides its remedy: recurrences by hand, moments, the first gradients, when it begins."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,15 +15,7 @@ from bptt.doctor._prescription import Prescription
 from bptt.doctor._repair import Repairer
 from bptt.remedies import Change
 from bptt.rules import Evidence, Finding, Updates
-
-_all: list[Repairer] = []
-
-
-@pytest.fixture(autouse=True)
-def _undone() -> Iterator[None]:
-    yield
-    while _all:
-        _all.pop().undo()
+from repairing import repair
 
 
 def trained(
@@ -46,7 +38,7 @@ def trained(
         loop()
         return [], losses
     with Monitor() as monitor:
-        _all.append(repairer := Repairer(monitor))
+        repairer = repair(monitor)
         loop()
         repairer.close()
     assert monitor.fault is None, monitor.fault
