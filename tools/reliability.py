@@ -6,32 +6,22 @@
 A table stands between `<!-- reliability: NAME -->` and `<!-- end -->`.
 """
 
-import argparse
 import json
-import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _tables import keep, table
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "reliability.md"
-BLOCK = re.compile(r"(?P<head><!-- reliability: (?P<name>\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 PARTS = ("kills", "workers", "tests", "injections", "plants")
 
 
 def read(name: str) -> dict[str, Any]:
     """A result file."""
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def table(head: str, rows: list[list[object]]) -> str:
-    """Markdown; numbers to the right."""
-    names = head.split(" | ")
-    rule = " | ".join(["---", *["---:"] * (len(names) - 1)])
-    body = "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
-    return f"| {head} |\n| {rule} |\n{body}"
 
 
 def machine(name: str) -> str:
@@ -49,7 +39,7 @@ def faults() -> str:
     ]
     tried, lost = sum(row["tried"] for row in rows), sum(len(row["lost"]) for row in rows)
     body.append(["**all**", f"**{tried:,}**", f"**{tried - lost:,}**", f"**{lost}**"])
-    return table("fault | tried | survived | lost", body) + "\n\n" + machine("faults")
+    return table(["fault", "tried", "survived", "lost"], body) + "\n\n" + machine("faults")
 
 
 def fuzz() -> str:
@@ -59,7 +49,7 @@ def fuzz() -> str:
         for row in read("fuzz")["rows"]
     ]
     body.append(["the native core", f"{native['cases']:,}", native["findings"]])
-    return table("what is fuzzed | cases | findings left open", body) + "\n\n" + machine("fuzz")
+    return table(["what is fuzzed", "cases", "findings left open"], body) + "\n\n" + machine("fuzz")
 
 
 def soak() -> str:
@@ -80,32 +70,15 @@ def soak() -> str:
         ),
     }
     body: list[list[object]] = [[name, *map(line, each)] for name, line in lines.items()]
-    return table(f"soak | {' | '.join(sizes)}", body) + "\n\n" + machine("soak")
+    return table(["soak", *sizes], body) + "\n\n" + machine("soak")
 
 
 TABLES: dict[str, Callable[[], str]] = {"faults": faults, "fuzz": fuzz, "soak": soak}
 
 
-def rendered(text: str) -> str:
-    """The page with every table made anew."""
-    return BLOCK.sub(lambda block: f"{block['head']}\n{TABLES[block['name']]()}\n\n", text)
-
-
 def main() -> None:
-    """Parse, then write or compare."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; exit 1 if not current"
-    )
-    check = parser.parse_args().check
-    text = PAGE.read_text(encoding="utf-8")
-    current = rendered(text)
-    if check and current != text:
-        sys.exit(
-            f"{PAGE.name} and benchmarks/results differ; `python tools/reliability.py` writes its tables anew"
-        )
-    if current != text:
-        PAGE.write_text(current, encoding="utf-8")
+    """Write or compare."""
+    keep("reliability.py", "reliability", (PAGE,), lambda name: TABLES[name]())
 
 
 if __name__ == "__main__":

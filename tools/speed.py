@@ -7,19 +7,16 @@ A table stands between `<!-- speed: NAME -->` and `<!-- end -->`. NAME is `summa
 without `layers_`, such as `padded`.
 """
 
-import argparse
 import json
-import re
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
+from _tables import keep, table
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "fast.md")
-BLOCK = re.compile(r"(?P<head><!-- speed: (?P<name>\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 LAYERS = ("RNN", "ReLU RNN", "GRU", "LSTM")
 GRIDS = {
@@ -37,17 +34,6 @@ COSTS = {
 def read(table: str) -> dict[str, Any]:
     """A result file."""
     return json.loads((RESULTS / f"layers_{table}.json").read_text(encoding="utf-8"))
-
-
-def line(cells: Iterable[object]) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
-    """Markdown; numbers to the right."""
-    names = list(head)
-    rule = ["---", *["---:"] * (len(names) - 1)]
-    return "\n".join([line(names), line(rule), *map(line, rows)])
 
 
 def of_layer(rows: list[dict[str, Any]], layer: str) -> list[float]:
@@ -112,32 +98,14 @@ def grid(name: str) -> str:
     return table(["", *(f"B = {b}" for b in batches)], body)
 
 
-def rendered(text: str) -> str:
-    """A page with every table made anew."""
-
-    def fill(block: re.Match[str]) -> str:
-        made = summary() if block["name"] == "summary" else grid(block["name"])
-        return f"{block['head']}\n{made}\n\n"
-
-    return BLOCK.sub(fill, text)
+def made(name: str) -> str:
+    """A table by its name."""
+    return summary() if name == "summary" else grid(name)
 
 
 def main() -> None:
-    """Parse, then write or compare."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; exit 1 if not current"
-    )
-    args = parser.parse_args()
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        current = rendered(text)
-        if args.check and current != text:
-            sys.exit(
-                f"{page.name} and benchmarks/results differ; `python tools/speed.py` writes its tables anew"
-            )
-        if current != text:
-            page.write_text(current, encoding="utf-8")
+    """Write or compare."""
+    keep("speed.py", "speed", PAGES, made)
 
 
 if __name__ == "__main__":

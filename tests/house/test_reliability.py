@@ -18,6 +18,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec = importlib.util.spec_from_file_location("reliability", ROOT / "tools" / "reliability.py")
     assert spec is not None
     assert spec.loader is not None
+    monkeypatch.syspath_prepend(ROOT / "tools")  # as of a script that is run
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     rows = {

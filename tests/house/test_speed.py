@@ -17,6 +17,7 @@ def speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec = importlib.util.spec_from_file_location("speed", ROOT / "tools" / "speed.py")
     assert spec is not None
     assert spec.loader is not None
+    monkeypatch.syspath_prepend(ROOT / "tools")  # as of a script that is run
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for file in module.RESULTS.glob("layers_*.json"):
