@@ -21,7 +21,11 @@ MODULES = {
 
 @dataclass
 class Case:
-    """One set-up. `reads` says what the loss reads: output steps, final states, or both."""
+    """One set-up. `reads` says what the loss reads: output steps, final states, or both.
+
+    `memory`: plain sums of the final states, whose gradients are one number spread by strides of zero; weights that lie
+    transposed.
+    """
 
     kind: str
     steps: int
@@ -38,6 +42,7 @@ class Case:
     given_state: bool
     dtype: torch.dtype
     reads: frozenset[str]
+    memory: frozenset[str]
     seed: int
 
 
@@ -60,6 +65,7 @@ def cases(**fixed: Any) -> st.SearchStrategy[Case]:
         "given_state": st.booleans(),
         "dtype": st.sampled_from([torch.float32, torch.float64]),
         "reads": st.frozensets(st.sampled_from(["last", "all", "h_n", "c_n"]), min_size=1),
+        "memory": st.frozensets(st.sampled_from(["sums", "weights"])),
         "seed": st.integers(0, 2**31),
     }
     fields |= fixed
@@ -90,6 +96,9 @@ class Run:
             dtype=case.dtype,
             **extra,
         )
+        for weight in self.module.parameters():
+            if "weights" in case.memory and weight.dim() == 2:
+                weight.data = weight.data.t().contiguous().t()
         batch = 1 if case.form == "unbatched" else case.batch
         self.x = torch.randn(case.steps, batch, case.inputs, dtype=case.dtype)
         self.lengths = None
@@ -128,7 +137,8 @@ class Run:
             terms.append((y * weight)[last, torch.arange(y.shape[1])].sum())
         for name, end, weigh in zip(("h_n", "c_n"), ends, self.weight_end, strict=False):
             if name in reads:
-                terms.append((end * weigh.to(end.dtype)).sum())
+                plain = "sums" in self.case.memory
+                terms.append(end.sum() if plain else (end * weigh.to(end.dtype)).sum())
         return torch.stack(terms).sum()
 
     def run(self) -> Tensor:

@@ -5,6 +5,7 @@ run the track forward again; where their states leave the run's (a chaotic netwo
 recurrence takes over, which starts from the run's own states at every step.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -47,7 +48,7 @@ class Native:
 
     def __init__(self, track: Track, kept: Kept) -> None:
         self.track, self._kept, self._lstm = track, kept, track.kind == "lstm"
-        self._start = [part.contiguous() for part in track.start]
+        self._start, self._w = _dense(track.start), _dense(track.w[:2])
 
     @staticmethod
     def of(track: Track) -> "Native | None":
@@ -57,11 +58,10 @@ class Native:
         if track.kind.startswith("rnn"):  # the slopes follow from the run's own states
             none = track.y.new_empty(0)
             return Native(track, Kept(track.y.contiguous().flatten(0, 1), none, none, none))
-        x, w, (steps, batch, _) = track.x.contiguous(), track.w, track.y.shape
-        start = [*(part.contiguous() for part in track.start), None]
+        x, (steps, batch, _) = track.x.contiguous(), track.y.shape
         y, _, _, gates, c_all, hn = torch.ops.bptt.layer(
-            CELLS.index(track.kind), x.flatten(0, 1), w.w_ih, w.w_hh, w.b_ih, w.b_hh, *start[:2],
-            steps, batch, None, False, False, True, False,
+            CELLS.index(track.kind), x.flatten(0, 1), *_dense(track.w[:4]),
+            *_dense((*track.start, None)[:2]), steps, batch, None, False, False, True, False,
         )  # fmt: skip
         agree = _agree(y.view_as(track.y), track)
         return Native(track, Kept(y, gates, c_all, hn)) if agree else None
@@ -125,16 +125,16 @@ class Native:
         self, t0: int, t1: int, dy: Tensor, dh: Tensor | None, dc: Tensor | None, want_dx: bool
     ) -> Back:
         """The backward kernel over steps `t0 … t1-1`, from the gradients at each step and after the last."""
-        track, w, batch = self.track, self.track.w, self.track.y.shape[1]
+        track, batch = self.track, self.track.y.shape[1]
         rows = slice(t0 * batch, t1 * batch)
         kept = [part[rows] if part.numel() else part for part in self._kept]
         before = list(self._start) if t0 == 0 else [self._kept.y[(t0 - 1) * batch : t0 * batch]]
         if self._lstm and t0 > 0:
             before.append(self._kept.c_all[(t0 - 1) * batch : t0 * batch])
         dx, _, _, _, _, dh0, dc0, _, dh_all, e_all, _ = torch.ops.bptt.layer_backward(
-            CELLS.index(track.kind), track.x[t0:t1].contiguous().flatten(0, 1), w.w_ih, w.w_hh,
-            *(*before, None)[:2], *kept, dy.contiguous().flatten(0, 1), dh, dc, t1 - t0, batch,
-            None, False, False, 0, 0.0, False, True, False, int(want_dx),
+            CELLS.index(track.kind), track.x[t0:t1].contiguous().flatten(0, 1), *self._w,
+            *(*before, None)[:2], *kept, dy.contiguous().flatten(0, 1), *_dense((dh, dc)),
+            t1 - t0, batch, None, False, False, 0, 0.0, False, True, False, int(want_dx),
         )  # fmt: skip
         shape = (t1 - t0, batch, -1)
         e = e_all.view(shape) if self._lstm else e_all
@@ -145,6 +145,11 @@ class Native:
         o = self._kept.gates.chunk(4, -1)[3].reshape(back.dh.shape)
         tanh_c = torch.tanh(self._kept.c_all).view_as(back.dh)
         return back.e + o * (1 - tanh_c * tanh_c) * back.dh
+
+
+def _dense(tensors: Iterable[Tensor | None]) -> list[Tensor | None]:
+    """As the kernels read them; a transposed weight is not, nor the gradient of a sum."""
+    return [None if each is None else each.contiguous() for each in tensors]
 
 
 def _at(end: End, grad: Tensor) -> Tensor:
