@@ -89,6 +89,20 @@ def test_a_killed_run_keeps_what_it_had(bptt_run: Run, python: Run, tmp_path: Pa
     assert page.stdout.splitlines()[0].endswith("killed")
 
 
+def test_ctrl_c_is_not_lost_where_python_drops_it(
+    bptt_run: Run, python: Run, tmp_path: Path
+) -> None:
+    """In a weak reference's callback, as every import runs one."""
+    plain, under = python(SCRIPTS / "drops.py"), bptt_run(SCRIPTS / "drops.py")
+    assert (plain.returncode, plain.stdout) == (0, "went on\n")
+    assert (under.returncode, under.stdout) == (-signal.SIGINT, "")
+    assert "Exception ignored" not in under.stderr
+    assert results(tmp_path / "out")[0]["state"] == "interrupted"
+    own = bptt_run(SCRIPTS / "drops.py", "own handler")
+    assert (own.returncode, own.stdout) == (0, "heard\nwent on\n")
+    assert "Exception ignored" in own.stderr
+
+
 def test_ctrl_c_keeps_the_results_and_kills_as_python_would(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bptt", "run", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(

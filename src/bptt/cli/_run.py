@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bptt._errors import BpttError
+from bptt.cli._interrupt import delivered
 from bptt.cli._script import Script, ScriptError, exit_code, hide_own_frames
 from bptt.cli._session import Session
 from bptt.doctor import Logbook, RunFolder, Sink, default_folder, read_config
@@ -34,8 +35,9 @@ def run(
     session = _open_session(name, argv, out, told)
     session.fix, session.sinks = fix, sinks
     try:
-        session.begin()  # Ctrl-C may come here, too
-        script.run()
+        with delivered():
+            session.begin()  # Ctrl-C may come here, too
+            script.run()
     except BaseException as error:
         session.end(error)
         hide_own_frames()
@@ -58,8 +60,9 @@ def check(
     script = _open_script(name, argv, module)
     session = _open_session(name, argv, out, told, updates=updates)
     try:
-        session.begin()  # Ctrl-C may come here, too
-        script.run()
+        with delivered():
+            session.begin()  # Ctrl-C may come here, too
+            script.run()
     except BaseException as error:
         enough = getattr(error, "bptt_enough", False)
         session.end(None if enough else error)
