@@ -1,4 +1,4 @@
-"""Repairers as tests make them: what one has put in place outlives its monitor, so each is undone after its test."""
+"""Repairers as tests make them: what one has put in place outlives its monitor, so each is ended and undone."""
 
 from typing import Any
 
@@ -15,6 +15,8 @@ def repair(monitor: Monitor, *say: Any) -> Repairer:
 
 
 def undo_all() -> None:
-    """Take back what those have done that were made since the last call."""
+    """End those that were made since the last call, and take back what they have done."""
     while _all:
-        _all.pop().undo()
+        repairer = _all.pop()
+        repairer.close()
+        repairer.undo()

@@ -4,17 +4,13 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
-from torch.optim.optimizer import (
-    _global_optimizer_post_hooks,
-    _global_optimizer_pre_hooks,
-)
 
 from bptt.doctor import Monitor, read_run
 from bptt.doctor import _boundaries as boundaries
@@ -144,14 +140,6 @@ Loop = Callable[[Model, int], None]
 def watched() -> bool:
     """Whether modules carry hooks of a recorder that watches the whole process."""
     return bool(global_hooks._global_forward_hooks or global_hooks._global_forward_pre_hooks)
-
-
-@pytest.fixture(autouse=True)
-def _no_hook_stays() -> Iterator[None]:
-    yield
-    assert not watched()
-    assert not _global_optimizer_pre_hooks
-    assert not _global_optimizer_post_hooks
 
 
 def train(loop: Loop, updates: int, monitor: Monitor | None = None) -> list[Tensor]:

@@ -52,10 +52,12 @@ class Repairer:
         return self.treatment.repairs
 
     def close(self) -> None:
-        """The run is over; changes stay, they belong to the script's model now."""
+        """The run is over; changes stay, they belong to the script's model now. A second call does nothing."""
+        if not self._registered:
+            return
         self._first_calls.close()
-        for each in self._registered:
-            each.remove()
+        while self._registered:
+            self._registered.pop().remove()
         case = self.treatment.case
         if case is not None and case.repair is not None and case.change is not None:
             case.repair.outcome = "kept"
