@@ -14,7 +14,8 @@ import torch
 
 import bptt
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def paired(plain: Callable[[], Any], other: Callable[[], Any], repeats: int) -> dict[str, float]:
@@ -52,8 +53,9 @@ def write(name: str, rows: Any) -> Path:
     """`results/NAME.json` with the rows, the machine, the versions and the command."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
+    script = Path(sys.argv[0]).resolve().relative_to(ROOT)
     content = {
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": " ".join(["python", str(script), *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "processor": processor(),
         "cores": os.cpu_count(),

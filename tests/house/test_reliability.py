@@ -60,3 +60,12 @@ def test_the_repositorys_page_is_current_and_nothing_is_lost() -> None:
     ]
     assert [row["lost"] for rows in known.values() for row in rows if row["lost"]] == []
     assert {row["survived"] - row["tried"] for rows in known.values() for row in rows} == {0}
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "benchmarks/results").glob("*.json")), ids=lambda each: each.stem
+)
+def test_every_result_names_a_command_that_is_there(file: Path) -> None:
+    python, script, *_ = json.loads(file.read_text(encoding="utf-8"))["command"].split()
+    assert python == "python"
+    assert (ROOT / script).is_file()
