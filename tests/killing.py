@@ -2,10 +2,13 @@
 
     python tests/killing.py KILLS SEED        # of each kind; prints {signal: [tried, what was lost, …]}
 
-A program of its own: each run is a fork of this process, which has imported torch but called nothing of it.
+A program of its own: each run is a fork of this process, which has imported torch but called nothing of it. Dynamo,
+which torch imports with the first optimizer, is there already: while that goes on a Ctrl-C can be lost in any program,
+as in mpmath's bare `except:`.
 """
 
 import contextlib
+import importlib
 import json
 import os
 import random
@@ -104,5 +107,6 @@ def killed(name: str, kills: int, seed: int) -> list[str]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    importlib.import_module("torch._dynamo")
     kills, seed = map(int, sys.argv[1:])
     print(json.dumps({name: [kills, *killed(name, kills, seed)] for name in SIGNALS}))

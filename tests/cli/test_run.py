@@ -98,9 +98,17 @@ def test_ctrl_c_is_not_lost_where_python_drops_it(
     assert (under.returncode, under.stdout) == (-signal.SIGINT, "")
     assert "Exception ignored" not in under.stderr
     assert results(tmp_path / "out")[0]["state"] == "interrupted"
-    own = bptt_run(SCRIPTS / "drops.py", "own handler")
+    own = bptt_run(SCRIPTS / "drops.py", "handler")
     assert (own.returncode, own.stdout) == (0, "heard\nwent on\n")
     assert "Exception ignored" in own.stderr
+
+
+def test_ctrl_c_as_a_module_of_ours_is_imported_is_no_fault_of_ours(
+    bptt_run: Run, tmp_path: Path
+) -> None:
+    under = bptt_run(SCRIPTS / "drops.py", "import")
+    assert (under.returncode, under.stdout) == (-signal.SIGINT, "")
+    assert results(tmp_path / "out")[0]["state"] == "interrupted"
 
 
 def test_ctrl_c_keeps_the_results_and_kills_as_python_would(tmp_path: Path) -> None:

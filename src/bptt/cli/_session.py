@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt._errors import BpttError
+from bptt._signals import let_signals_pass
 from bptt.cli import _page
 from bptt.cli._awaken import when_imported
 from bptt.cli._live import Live
@@ -49,6 +50,7 @@ class Session:
         self._pid = os.getpid()
         self._monitor: Monitor | None = None
         self._live = Live(str(log.run["script"]), self._stderr)
+        self._over = False  # the script is
         self._fault: str | None = None  # a fault outside the monitor
         self._pageless: str | None = None  # why there is no page
 
@@ -66,6 +68,7 @@ class Session:
         """Write the last results and print the page; `error` is what the script left with."""
         if os.getpid() != self._pid:
             return  # a child that the script forked came this far: the run is its parent's
+        self._over = True
         with self._guard():
             self._live.close()
         with self._guard():
@@ -133,8 +136,13 @@ class Session:
         try:
             yield
         except Exception as fault:
-            if not _of_a_signal(fault):
-                self._fault = self._fault or traceback.format_exc()
+            try:
+                let_signals_pass(fault)
+            except Exception:
+                if self._over:
+                    return  # a timeout of the script's, which is no more
+                raise
+            self._fault = self._fault or traceback.format_exc()
 
     def _tell(self, line: str) -> None:
         """A repair is made: said as it happens."""
@@ -192,15 +200,6 @@ class Session:
             )
             with contextlib.suppress(OSError, ValueError):
                 print(f"bptt: {plain[:4096]}", file=self._stderr, flush=True)
-
-
-def _of_a_signal(fault: Exception) -> bool:
-    """Whether a signal handler of the script's raised it as we worked: that is none of ours."""
-    if "torch" not in sys.modules:
-        return False
-    from bptt.flow.record._shelter import of_a_signal
-
-    return of_a_signal(fault)
 
 
 def shortest(path: Path) -> str:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
 
+from bptt._signals import let_signals_pass
 from bptt.doctor._diagnose import diagnose
 from bptt.doctor._monitor import Monitor
 from bptt.doctor._seen import _detached
 from bptt.flow.record._guest import elsewhere, unnoticed
-from bptt.flow.record._shelter import of_a_signal
 from bptt.rules import Finding
 
 CODES = ("EG201", "SA301", "SA302", "SA303")
@@ -67,8 +67,7 @@ class FirstCalls:
         try:
             findings = self._look(module, args)
         except Exception as error:
-            if of_a_signal(error):
-                raise
+            let_signals_pass(error)
             return None  # what cannot be measured the first probe tells, what cannot be called the call itself
         with self.monitor._loop.guard.keeping():
             if findings:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from bptt.flow.record._shelter import of_a_signal
+from bptt._signals import let_signals_pass
 
 
 @runtime_checkable
@@ -58,8 +58,7 @@ class Guard:
             try:
                 return call(*args, **kwargs)
             except Exception as fault:
-                if of_a_signal(fault):
-                    raise
+                let_signals_pass(fault)
                 self.catch(fault)
             finally:
                 wall = time.perf_counter() - began
@@ -98,6 +97,5 @@ class Guard:
         try:
             yield
         except Exception as fault:
-            if of_a_signal(fault):
-                raise
+            let_signals_pass(fault)
             self.catch(fault)

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.hooks import RemovableHandle
 
 from bptt._errors import BpttError
+from bptt._signals import let_signals_pass
 from bptt.flow._analyse import Factors, analyse
 from bptt.flow._analyse import attribute as attributed
 from bptt.flow._flow import Flow, Note
@@ -25,7 +26,7 @@ from bptt.flow.record._compiler import look_for_compiler
 from bptt.flow.record._guest import elsewhere, unnoticed
 from bptt.flow.record._names import Names
 from bptt.flow.record._own_cells import OwnCells
-from bptt.flow.record._shelter import each_of, keep_faults, keep_no_more, of_a_signal
+from bptt.flow.record._shelter import each_of, keep_faults, keep_no_more
 from bptt.flow.record._watch import watch
 
 Keep = Literal["norms", "full"]
@@ -52,8 +53,7 @@ def hook(method: Callable[..., None]) -> Callable[..., None]:
             look_for_compiler()
             method(self, *args, **kwargs)
         except Exception as fault:
-            if of_a_signal(fault):
-                raise
+            let_signals_pass(fault)
             self.fail(fault)
         finally:
             self.seconds = max(self.seconds, spent + time.perf_counter() - began)

@@ -4,12 +4,13 @@ Hooks on the graph and wrappers around torch's functions belong to no one record
 of their faults, and gives up.
 """
 
-import signal
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import torch
+
+from bptt._signals import let_signals_pass
 
 Keeper = Callable[[Exception], None]
 """Takes a fault in; must not raise."""
@@ -47,8 +48,7 @@ def sheltered(call: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return call(*args, **kwargs)
         except Exception as fault:
-            if of_a_signal(fault):
-                raise
+            let_signals_pass(fault)
             tell(fault)
         return None
 
@@ -59,26 +59,6 @@ def tell(fault: Exception) -> None:
     """Have the keepers know of a fault that was kept in."""
     for keeper in tuple(_keepers):
         keeper(fault)
-
-
-def of_a_signal(fault: Exception) -> bool:
-    """Whether it came out of a signal's handler, such as a script's timeout: it met our code by chance.
-
-    Example:
-        >>> of_a_signal(ValueError())
-        False
-    """
-    handlers = {
-        getattr(getattr(handler, "__func__", handler), "__code__", None)
-        for number in signal.valid_signals()
-        if callable(handler := signal.getsignal(number))
-    }
-    trace = fault.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code in handlers:
-            return True
-        trace = trace.tb_next
-    return False
 
 
 def each_of(*calls: Callable[[], object]) -> None:
