@@ -5,12 +5,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
+from torch.nn.utils import parametrizations
 
 from bptt.doctor import Monitor, read_run
 from bptt.doctor import _boundaries as boundaries
@@ -167,6 +169,29 @@ def test_nothing_is_disturbed(loop: Loop, budget: float) -> None:
     without, under = train(loop, 4), train(loop, 4, Monitor(budget=budget))
     for one, two in zip(without, under, strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_weight_that_a_cell_computes_is_known_by_what_it_is_computed_from() -> None:
+    def train(monitor: Monitor | None) -> list[Tensor]:
+        torch.manual_seed(0)
+        cell = parametrizations.spectral_norm(nn.GRUCell(2, 4), "weight_hh")
+        optimizer, x = sgd(cell), torch.randn(6, 3, 2)
+        with monitor or nullcontext():
+            for _ in range(4):
+                optimizer.zero_grad()
+                h = torch.zeros(3, 4)
+                for x_t in x:
+                    h = cell(x_t, h)
+                h.sum().backward()
+                optimizer.step()
+        return [*cell.state_dict().values()]
+
+    monitor = Monitor(budget=EVERY)
+    for one, two in zip(train(None), train(monitor), strict=True):
+        assert torch.equal(one, two)
+    assert monitor.fault is None
+    (facts,) = monitor.case.evidence.weights.values()
+    assert (facts.owned, facts.moved, facts.with_grad) == (True, 4, 4)
 
 
 @pytest.mark.parametrize(

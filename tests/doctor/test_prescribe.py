@@ -59,6 +59,13 @@ def test_nothing_of_the_model_is_touched(updates: int) -> None:
         assert {table()[name].kind for name in names} <= {"initialisation", "structure"}
 
 
+def test_nor_are_the_buffers_of_what_computes_a_weight() -> None:
+    cell = nn.utils.parametrizations.spectral_norm(nn.GRUCell(2, 6), "weight_hh")
+    before = copy.deepcopy(cell.state_dict())
+    bptt.prescribe(cell, torch.randn(3, 2), loss=lambda h: h.sum())
+    torch.testing.assert_close(cell.state_dict(), before, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(("kind", "best"), [(nn.LSTM, "chrono"), (nn.GRU, "chrono")])
 def test_the_best_one_reaches_where_the_model_does_not(kind: Any, best: str) -> None:
     model, optimizer, x = trained(kind(2, 16))

@@ -16,6 +16,7 @@ from bptt._errors import UnmeasurableError
 from bptt.cells import CELLS
 from bptt.doctor._seen import Forward, Seen
 from bptt.flow._analyse import measure_sequence
+from bptt.flow.by_hand._saved import all_saved, saved
 from bptt.flow.record._call import Call
 from bptt.flow.record._capture import capture
 from bptt.flow.walk._sequence import Sequence, Track, layers, tracks
@@ -64,12 +65,9 @@ def _targets(root: Any) -> Iterable[Tensor]:
     queue = [] if root is None else [root]
     for node in queue:
         for name in TARGETS:
-            try:
-                saved = getattr(node, name, None)
-            except RuntimeError:  # let go of already
-                continue
-            if isinstance(saved, Tensor) and saved.grad_fn is None and saved.is_floating_point():
-                yield saved
+            kept = saved(node, name)
+            if isinstance(kept, Tensor) and kept.grad_fn is None and kept.is_floating_point():
+                yield kept
         if len(queue) < 8:
             queue += [child for child, _ in node.next_functions if child is not None]
 
@@ -86,9 +84,9 @@ def _in_difference(root: Any, forward: Forward) -> Place | None:
     queue, difference = [] if root is None else [root], None
     for node in queue:
         name, below = node.name(), node.next_functions
-        saved = [tensor for tensor in _saved(node) if tensor.is_floating_point()]
+        kept = [tensor for tensor in _saved(node) if tensor.is_floating_point()]
         if difference is None:
-            difference = next((each for each in saved if not _finite(each)), None)
+            difference = next((each for each in kept if not _finite(each)), None)
         sides = [child for child, _ in below if child is not None]
         if name.startswith(("Sub", "Rsub", "Add")) and len(below) == 2 and len(sides) == 1:
             if difference is None or not _made_of_finite(sides[0]):
@@ -111,16 +109,7 @@ def _made_of_finite(node: Any, depth: int = 4) -> bool:
 
 def _saved(node: Any) -> list[Tensor]:
     """Tensors that a node keeps for its backward."""
-    found = []
-    for name in dir(node):
-        if name.startswith("_saved_"):
-            try:
-                value = getattr(node, name)
-            except RuntimeError:  # let go of already
-                continue
-            if isinstance(value, Tensor):
-                found.append(value)
-    return found
+    return [value for _, value in all_saved(node) if isinstance(value, Tensor)]
 
 
 def _input(tensor: Tensor, site: str, forward: Forward) -> Place:
@@ -160,7 +149,15 @@ def in_states(calls: Several[Seen], names: Callable[[nn.Module], str]) -> Place 
 def call_of(seen: Seen, names: Callable[[nn.Module], str]) -> Call:
     """The call as a probe would have recorded it."""
     call = capture(
-        seen.module, seen.kind, names(seen.module), seen.args, seen.kwargs, seen.output, None, {}
+        seen.module,
+        seen.kind,
+        names(seen.module),
+        seen.args,
+        seen.kwargs,
+        seen.output,
+        None,
+        {},
+        {},
     )
     call.grads = dict(seen.grads)
     return call

@@ -32,11 +32,8 @@ class RecurrentWeights:
         """Each module and its weight, in the order of their first calls."""
         found = []
         for module in self._forward.living():
-            own = module._parameters
-            weight = own.get("weight_hh_l0", own.get("weight_hh"))
-            if weight is None:  # parametrised: made anew when asked for
-                weight = getattr(module, "weight_hh_l0", getattr(module, "weight_hh", None))
-            if isinstance(weight, Tensor):
+            weight = _trained(module)
+            if weight is not None:
                 found.append((module, weight))
         return found
 
@@ -69,3 +66,12 @@ class RecurrentWeights:
             facts.steps += 1
             grad = weight.grad
             facts.with_grad += grad is not None and bool(sample(grad).any())
+
+
+def _trained(module: nn.Module) -> Tensor | None:
+    """The parameter that is the recurrent weight, or the largest of those that it is computed from."""
+    name = "weight_hh_l0" if isinstance(module, nn.RNNBase) else "weight_hh"
+    if module._parameters.get(name) is not None:
+        return module._parameters[name]
+    behind = [p for n, p in module.named_parameters() if name in n and f"{name}_reverse" not in n]
+    return max(behind, key=Tensor.numel, default=None)

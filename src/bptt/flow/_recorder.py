@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.hooks import RemovableHandle
 
@@ -102,6 +103,7 @@ class Recorder:
         self._notes: dict[str, str] = {}
         self._tails: dict[int, deque[Call]] = {}
         self._copies: dict[int, Any] = {}
+        self._computed: dict[int, Tensor] = {}
         self._watching: list[RemovableHandle] = []
         self._bytes, self._left_out = 0, 0
         self.pending = self.seen = False
@@ -209,6 +211,9 @@ class Recorder:
     def _after(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if elsewhere() or self._outside(module):
             return
+        if isinstance(module, ParametrizationList):
+            self._computed[id(module)] = output.detach()
+            return
         self._note_opaque(module)
         kind, rng = kind_of(module), self._rng.pop(id(module), None)
         if kind is None:
@@ -230,7 +235,9 @@ class Recorder:
             self._drop_oldest()
         self._names.meet(module)
         try:
-            call = capture(module, kind, "", args, kwargs, output, rng, self._copies)
+            call = capture(
+                module, kind, "", args, kwargs, output, rng, self._copies, self._computed
+            )
         except Exception as reason:  # an unforeseen subclass must not end the rest's measurement
             self._notes[type(module).__name__] = str(reason)
             self._own.after(module, args, kwargs, output, rng)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 
 from bptt._errors import BpttError
@@ -153,12 +154,11 @@ class Layer:
         Raises:
             RemedyError: the layer has none, or computes it from others (`torch.nn.utils.parametrize`, `weight_norm`).
         """
-        held = self.module._parameters
-        own = self.parameter(name) if self.own else held.get(f"{name}{self.suffix}")
+        full = f"{name}{self.suffix}"
+        own = self.parameter(name) if self.own else self.module._parameters.get(full)
         if own is None:
-            computed = not self.own and isinstance(
-                getattr(self.module, f"{name}{self.suffix}", None), Tensor
-            )
+            # Not asked for: a parametrization may change its buffers each time.
+            computed = is_parametrized(self.module, full) or full in vars(self.module)
             raise RemedyError(
                 f"{self.site or self.kind} computes its {name} from other parameters; take the parametrization off "
                 "first, and put it on again afterwards"

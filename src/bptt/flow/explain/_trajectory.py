@@ -80,7 +80,7 @@ def _recording(model: nn.Module, lengths: Tensor | None) -> Iterator[list[Call]]
         if kind is None:
             return
         drawn = rng.pop(id(module), None)
-        call = capture(module, kind, names(module), args, kwargs, output, drawn, copies)
+        call = capture(module, kind, names(module), args, kwargs, output, drawn, copies, {})
         call.lengths = lengths
         _follow(call, [each for each in calls[-RECENT:] if each.module is module])
         calls.append(call)

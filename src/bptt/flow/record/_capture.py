@@ -1,11 +1,13 @@
 """From a module's call to a `Call`: what to copy, and which earlier call its state came from."""
 
+import copy
 from collections import deque
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 
 from bptt._errors import UnmeasurableError
@@ -23,12 +25,17 @@ def capture(
     output: Any,
     rng: Tensor | None,
     copies: dict[int, Any],
+    computed: dict[int, Tensor],
 ) -> Call:
-    """Write one call down. `copies` holds the weights' copies of this update, one for each module."""
+    """Write one call down.
+
+    `copies` holds the weights' copies of this update, one for each module; `computed` what each parametrization has
+    last made, by its id.
+    """
     x = _vectors(args[0] if args else kwargs["input"], kwargs.get("embedding"))
     hx = _given_state(args, kwargs)
     _check_shapes(module, kind, hx, output)
-    weights = _weights(module, copies)
+    weights = _weights(module, copies, computed)
     if isinstance(module, nn.RNNBase):
         call = _sequence_call(module, kind, name, x, hx, output, weights)
         call.dropout, call.rng = (module.dropout, rng) if rng is not None else (0.0, None)
@@ -88,7 +95,9 @@ def _given_state(args: Any, kwargs: Any) -> tuple[Tensor, ...] | None:
     return tuple(hx) if isinstance(hx, list) else (hx,)
 
 
-def _weights(module: nn.Module, copies: dict[int, Any]) -> list[Weights]:
+def _weights(
+    module: nn.Module, copies: dict[int, Any], computed: dict[int, Tensor]
+) -> list[Weights]:
     """Copies of the tensors that the kernel used, made anew only when they have changed."""
     flat: list[Any]
     if isinstance(module, nn.RNNBase):
@@ -100,8 +109,8 @@ def _weights(module: nn.Module, copies: dict[int, Any]) -> list[Weights]:
         groups = [flat[n : n + each] for n in range(0, len(flat), each)]
         bias, projected = module.bias, module.proj_size > 0
     else:
-        flat = [module.weight_ih, module.weight_hh]
-        flat += [module.bias_ih, module.bias_hh] if module.bias is not False else []
+        names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"][: 4 if module.bias else 2]
+        flat = [_weight(module, name, computed) for name in names]
         groups, bias, projected = [flat], bool(module.bias), False
     known = copies.get(id(module))
     key = [(w.data_ptr(), w._version) for w in flat] if all(w.is_leaf for w in flat) else None
@@ -112,13 +121,22 @@ def _weights(module: nn.Module, copies: dict[int, Any]) -> list[Weights]:
     return made
 
 
+def _weight(module: nn.Module, name: str, computed: dict[int, Tensor]) -> Tensor:
+    """A cell's weight as the call had it. To ask a parametrization for it may change its buffers, or draw numbers."""
+    if not parametrize.is_parametrized(module, name):
+        return getattr(module, name)  # type: ignore[no-any-return]
+    made_by = module.parametrizations[name]  # type: ignore[union-attr,index]
+    made = computed.get(id(made_by))
+    return copy.deepcopy(made_by).eval().forward() if made is None else made  # type: ignore[no-any-return]
+
+
 def _unchanged(groups: list[list[Any]], copies: list[Weights]) -> bool:
     """Whether weights that are computed anew for every call came out as they were before."""
     pairs = zip(groups, copies, strict=True)
     return all(
         torch.equal(w, kept)
-        for group, copy in pairs
-        for w, kept in zip(group, (part for part in copy if part is not None), strict=True)
+        for group, known in pairs
+        for w, kept in zip(group, (part for part in known if part is not None), strict=True)
     )
 
 
