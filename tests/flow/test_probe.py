@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import bptt
@@ -162,6 +162,64 @@ def test_parametrised_and_shared_weights() -> None:
     with bptt.probe(model) as shared:
         model["b"](torch.randn(4, 2, 3))[0].sum().backward()
     assert shared.sites == ["a.l0"]
+
+
+class DropConnect(nn.Module):
+    """Draws random numbers every time that it is asked."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return nn.functional.dropout(weight, 0.3, self.training)
+
+
+@pytest.mark.parametrize("make", [parametrizations.spectral_norm, DropConnect])
+def test_the_weight_that_a_cell_computes_is_not_computed_again(
+    make: Callable[..., nn.Module],
+) -> None:
+    torch.manual_seed(0)
+    cell, x = nn.GRUCell(3, 6).double(), torch.randn(5, 2, 3).double()
+    if make is DropConnect:
+        parametrize.register_parametrization(cell, "weight_hh", DropConnect())
+    else:
+        make(cell, "weight_hh")
+    twin, seed, states = copy.deepcopy(cell), torch.get_rng_state(), []
+    with bptt.probe(cell, keep="full") as flow:
+        h = x.new_zeros(2, 6)
+        for x_t in x:
+            h = cell(x_t, h)
+        h.sum().backward()
+    drawn = torch.get_rng_state()
+    torch.set_rng_state(seed)
+    for x_t in x:
+        states.append(twin(x_t, states[-1] if states else None))
+        states[-1].retain_grad()
+    states[-1].sum().backward()
+    assert torch.equal(drawn, torch.get_rng_state())
+    for name, value in twin.state_dict().items():
+        assert torch.equal(cell.state_dict()[name], value)
+    (site,) = flow
+    assert site.dh is not None
+    found = site.dh.flatten(0, 1).norm(dim=-1).sort().values
+    true = torch.cat([h.grad for h in states]).norm(dim=-1).sort().values
+    torch.testing.assert_close(found, true, rtol=1e-11, atol=0)
+
+
+def test_a_batch_of_passes_is_none_of_the_trainings() -> None:
+    gru, x = nn.GRU(3, 6), torch.randn(7, 2, 3)
+
+    def measured(before: Callable[[Tensor], object]) -> Flow:
+        with bptt.probe(gru, keep="full") as flow:
+            y = gru(x)[0][-1]
+            before(y)
+            y.sum().backward()
+        return flow
+
+    weights = list(gru.parameters())
+    each = torch.eye(12).view(12, 2, 6)
+    batched = measured(
+        lambda y: torch.autograd.grad(y, weights, each, retain_graph=True, is_grads_batched=True)
+    )
+    alone = measured(lambda y: None)
+    assert torch.equal(batched["l0"].grad_h, alone["l0"].grad_h)
 
 
 def test_autocast_runs_are_measured() -> None:

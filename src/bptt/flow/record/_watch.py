@@ -46,7 +46,7 @@ def watch_node(
     @sheltered
     def hook(grads: tuple[Tensor | None, ...]) -> None:
         target, grad = weak(), grads[nr]
-        if target is None or grad is None:
+        if target is None or grad is None or _of_many_passes(grad):
             return
         if grad.requires_grad:
             target.second_order = True
@@ -56,6 +56,12 @@ def watch_node(
         arrived()
 
     return node.register_prehook(hook)
+
+
+def _of_many_passes(grad: Tensor) -> bool:
+    """Whether it stands for the gradients of several passes at once, as under `is_grads_batched` or `vmap`."""
+    functorch = torch._C._functorch  # type: ignore[attr-defined]
+    return functorch.is_legacy_batchedtensor(grad) or functorch.is_batchedtensor(grad)
 
 
 VIEWS = (
