@@ -7,8 +7,10 @@ import weakref
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import bptt
+from bptt.doctor import Monitor
 from bptt.flow import twin
 from loops import (
     LOOPS,
@@ -361,3 +363,82 @@ def test_a_pass_that_fails_fails_as_before() -> None:
     with pytest.raises(RuntimeError, match="second time"), bptt.probe(model):
         loss.backward()
     assert not hasattr(torch.autograd.backward, "__wrapped__")
+
+
+class Counted(nn.Module):
+    """Steps that a checkpoint runs again; a counter and running statistics show how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wx, self.wh, self.norm = nn.Linear(I, H), nn.Linear(H, H), nn.BatchNorm1d(H)
+        self.runs = 0
+
+    def steps(self, x: Tensor, h: Tensor) -> Tensor:
+        self.runs += 1
+        for x_t in x.unbind(1):
+            h = torch.tanh(self.norm(self.wx(x_t)) + self.wh(h))
+        return h
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = checkpoint(self.steps, x[:, : T // 2], x.new_zeros(B, H), use_reentrant=False)
+        return checkpoint(self.steps, x[:, T // 2 :], h, use_reentrant=False)
+
+
+def test_what_a_checkpoint_keeps_is_not_computed_again() -> None:
+    torch.manual_seed(0)
+    model, x = Counted().double(), torch.randn(B, T, I).double()
+    twin, plain_twin = copy.deepcopy(model), copy.deepcopy(model)
+    twin(x).sum().backward()
+    with bptt.probe(model, keep="full") as flow:
+        model(x).sum().backward()
+    assert (model.runs, twin.runs) == (4, 4)
+    torch.testing.assert_close(model.state_dict(), twin.state_dict(), rtol=0, atol=0)
+    (site,), (note,) = flow, flow.notes
+    assert "checkpoint" in note.reason
+    with bptt.probe(plain_twin, keep="full") as plain_flow:
+        plain_twin.steps(x, x.new_zeros(B, H)).sum().backward()
+    (plain_site,) = plain_flow
+    torch.testing.assert_close(site.dh, plain_site.dh, rtol=1e-12, atol=0)
+
+
+def test_unpacking_is_left_to_the_pass_itself() -> None:
+    model, x, unpacked = Linears().double(), torch.randn(B, T, I).double(), []
+
+    def unpack(kept: Tensor) -> Tensor:
+        unpacked.append(torch._C._current_graph_task_id())
+        return kept
+
+    with Monitor(model, budget=1e6) as monitor:
+        with torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, unpack):
+            loss = loss_of(model(x, plain), "every")
+        loss.backward()
+    assert monitor.fault is None
+    assert len(monitor.tally.sites) == 1
+    assert -1 not in unpacked
+
+
+def test_complex_states_are_measured() -> None:
+    torch.manual_seed(0)
+    w = nn.Parameter(torch.randn(H, H, dtype=torch.complex128) / 4)
+    model, x = nn.ParameterList([w]), torch.randn(T, B, H, dtype=torch.complex128)
+
+    def loss(states: list[Tensor]) -> Tensor:
+        h = x.new_zeros(B, H)
+        for x_t in x:
+            h = torch.tanh(h @ w + x_t)
+            states.append(h)
+            if h.requires_grad:
+                h.retain_grad()
+        return (h.abs().square() + h.imag).sum()
+
+    states: list[Tensor] = []
+    with bptt.probe(model, keep="full") as flow:
+        loss(states).backward()
+    (site,) = flow
+    true = torch.stack([h.grad for h in states if h.grad is not None])
+    assert (site.steps, flow.notes) == (T, [])
+    torch.testing.assert_close(site.dh, true, rtol=1e-12, atol=0)
+    torch.testing.assert_close(site.grad_h, true.abs().square().sum(-1).sqrt(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(site.grad_state, site.grad_h, rtol=1e-11, atol=0)
+    size = site.grad_h / site.grad_h[-1]
+    torch.testing.assert_close(site.credit, size.log().mean(1).exp().flip(0), rtol=1e-9, atol=0)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bptt import flow
 from bptt.flow.by_hand._graph import PRODUCTS
+from bptt.flow.by_hand._saved import saved
 from bptt.flow.record._shelter import sheltered
 
 NODES = 1_000
@@ -155,12 +156,9 @@ class Detached:
 def operands(node: Any) -> Iterator[Tensor]:
     """What a product multiplied."""
     for field in OPERANDS:
-        try:
-            saved = getattr(node, field, None)
-        except RuntimeError:  # let go of already
-            continue
-        if isinstance(saved, Tensor):
-            yield saved.detach()
+        kept = saved(node, field)
+        if isinstance(kept, Tensor):
+            yield kept.detach()
 
 
 def _below(node: Any) -> tuple[frozenset[int], int, list[Any]]:

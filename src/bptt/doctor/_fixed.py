@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bptt.flow.by_hand._finder import STEPS
 from bptt.flow.by_hand._graph import NONE, Graph
+from bptt.flow.by_hand._saved import saved
 
 
 def fixed(graph: Graph) -> list[Tensor]:
@@ -38,12 +39,9 @@ def fixed(graph: Graph) -> list[Tensor]:
 def _matrix_of(node: Any, right: bool) -> Tensor | None:
     """The operand that has no graph."""
     for field in ("_saved_mat2", "_saved_vec") if right else ("_saved_mat1", "_saved_self"):
-        try:
-            saved = getattr(node, field, None)
-        except RuntimeError:
-            return None
-        if isinstance(saved, Tensor) and saved.dim() == 2 and saved.shape[0] == saved.shape[1]:
-            return saved
+        kept = saved(node, field)
+        if isinstance(kept, Tensor) and kept.dim() == 2 and kept.shape[0] == kept.shape[1]:
+            return kept
     return None
 
 

@@ -15,6 +15,7 @@ from bptt.doctor._incident import Place, _finite, _saved, _what
 from bptt.doctor._incident_in_graph import in_graph
 from bptt.flow.by_hand._graph import Graph
 from bptt.flow.by_hand._levels import levels
+from bptt.flow.by_hand._saved import saved
 from bptt.flow.by_hand._states import Chain, chains
 
 RESULT = "_saved_result"
@@ -89,7 +90,7 @@ def _kept(graph: Graph, chain: Chain) -> Iterator[Kept]:
     for i, node in enumerate(graph.nodes):
         if not level[i]:
             continue
-        made = getattr(node, RESULT, None) if hasattr(node, RESULT) else None
+        made = saved(node, RESULT)
         if isinstance(made, Tensor):
             yield Kept(level[i] - 1, i, made)
         under = max((level[edge.node] for edge in graph.edges[i] if edge.node >= 0), default=0)

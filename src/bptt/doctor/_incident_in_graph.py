@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bptt.doctor._incident import Place, _finite, _what
+from bptt.flow.by_hand._saved import all_saved
 
 MOST = 200_000
 """Nodes that are looked at; of a larger graph nothing is said."""
@@ -70,17 +71,11 @@ def _at(node: Any, name: Callable[[Tensor], str]) -> Place | None:
 
 def _kept(node: Any) -> dict[str, Tensor]:
     """Numbers that a node keeps for its backward, by name."""
-    found = {}
-    for key in dir(node):
-        if not key.startswith("_saved_"):
-            continue
-        try:
-            value = getattr(node, key)
-        except RuntimeError:  # let go of already
-            continue
-        if isinstance(value, Tensor) and value.is_floating_point():
-            found[key] = value
-    return found
+    return {
+        key: value
+        for key, value in all_saved(node)
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
 
 
 def _weight(node: Any) -> Tensor | None:

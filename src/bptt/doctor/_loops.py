@@ -17,6 +17,7 @@ from bptt.doctor._cut_loops import Returned, returned
 from bptt.doctor._detached import Detached
 from bptt.doctor._fixed import fixed
 from bptt.flow.by_hand._graph import PRODUCTS, Graph
+from bptt.flow.by_hand._saved import saved
 from bptt.flow.by_hand._sites import variable
 from bptt.flow.record._names import Names
 from bptt.rules import Weights
@@ -166,14 +167,8 @@ class Loops:
 
 def _operand(node: Any) -> Tensor | None:
     """What a product with a weight multiplied: the first factor, or the second where the weight stands on the left."""
-    for field in ("_saved_mat1", "_saved_self"):
-        try:
-            saved = getattr(node, field, None)
-        except RuntimeError:
-            return None
-        if isinstance(saved, Tensor) and saved.dim() == 2:
-            return saved
-    return None
+    factors = (saved(node, "_saved_mat1"), saved(node, "_saved_self"))
+    return next((each for each in factors if isinstance(each, Tensor) and each.dim() == 2), None)
 
 
 def _sample(weight: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from bptt.flow.by_hand._saved import saved
+
 NODES = 24
 """Nodes below the loss that are looked at."""
 SAME = 0.95
@@ -61,12 +63,9 @@ def targets(root: Any) -> list[Tensor]:
         for field in ("_saved_target", "_saved_self"):
             if field == "_saved_self" and not name.startswith(("Pow", "Abs")):
                 continue
-            try:
-                saved = getattr(node, field, None)
-            except RuntimeError:  # let go of already
-                saved = None
-            if isinstance(saved, Tensor):
-                found.append(saved.detach())
+            kept = saved(node, field)
+            if isinstance(kept, Tensor):
+                found.append(kept.detach())
         # Below what reads a target lies the model; several losses may be added up.
         if not found and len(queue) < NODES:
             queue += [child for child, _ in node.next_functions if child is not None]

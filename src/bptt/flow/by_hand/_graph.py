@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bptt._errors import UnmeasurableError
+from bptt.flow.by_hand._saved import saved
 
 LIMIT = 400_000
 """Nodes that are looked at, at most: about a second's work."""
@@ -193,11 +194,5 @@ class Graph:
 
 def _factor(node: Any) -> Tensor | None:
     """What a multiplication multiplied its one input with that has a graph."""
-    for field in ("_saved_self", "_saved_other"):
-        try:
-            saved = getattr(node, field, None)
-        except RuntimeError:  # let go of already
-            return None
-        if isinstance(saved, Tensor):
-            return saved
-    return None
+    factors = (saved(node, "_saved_self"), saved(node, "_saved_other"))
+    return next((factor for factor in factors if isinstance(factor, Tensor)), None)

@@ -13,6 +13,7 @@ from torch.autograd.function import BackwardCFunction
 
 from bptt._errors import UnmeasurableError
 from bptt.flow.by_hand._graph import NONE, Graph, Outlet
+from bptt.flow.by_hand._saved import is_packed
 
 Grads = Mapping[Outlet, Tensor]
 
@@ -151,6 +152,10 @@ def _function(node: Any) -> Callable[..., Any]:
     A `torch.autograd.Function` of the user's may if it keeps nothing but saved tensors and plain numbers; torch's own
     ones (compiled code, checkpoints, collectives) do more on their way back than to return gradients.
     """
+    if is_packed(node):
+        raise UnmeasurableError(
+            "the script packs what its steps keep, as a checkpoint or save_on_cpu does; to unpack it may run them again"
+        )
     if not isinstance(node, BackwardCFunction):
         return node
     made_by = type(node)._forward_cls  # type: ignore[attr-defined]

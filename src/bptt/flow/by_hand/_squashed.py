@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bptt.flow.by_hand._graph import Graph
 from bptt.flow.by_hand._levels import below_a_use
+from bptt.flow.by_hand._saved import saved
 from bptt.flow.by_hand._states import Chain
 from bptt.flow.walk._statistics import Statistics, gate_statistics, saturation
 
@@ -26,7 +27,9 @@ def activations(graph: Graph, chain: Chain, axis: int) -> Statistics:
         kind = name.removesuffix("Backward0")
         if kind not in ("Tanh", "Relu", "Sigmoid") or not inside[i] or not chain.level[i]:
             continue
-        result = graph.nodes[i]._saved_result
+        result = saved(graph.nodes[i], "_saved_result")
+        if result is None:
+            continue
         if kind == "Sigmoid":
             number = gates[chain.level[i]] = gates.get(chain.level[i], 0) + 1
             kind = f"gate {number}"
