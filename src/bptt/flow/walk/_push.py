@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bptt.flow.walk._backward import norm
+from bptt.flow.walk._totals import norm, wide
 
 State = tuple[Tensor, ...]
 Pull = Callable[[int, State], State]
@@ -25,7 +25,7 @@ def rows(tensor: Tensor, axis: int = 0) -> Tensor:
 
 def flat(state: State, axis: int = 0) -> Tensor:
     """All parts of a state side by side, `[B, S]`."""
-    return torch.cat([rows(part, axis).double() for part in state], -1)
+    return torch.cat([rows(part, axis).to(wide(part)) for part in state], -1)
 
 
 def along(samples: Tensor, part: Tensor, axis: int) -> Tensor:
@@ -38,7 +38,7 @@ def along(samples: Tensor, part: Tensor, axis: int) -> Tensor:
 
 def scaled(state: State, factor: Tensor, axis: int) -> State:
     """Every sample of a state divided by its number in `factor`, `[B]`, in double precision."""
-    return tuple((part.double() / along(factor, part, axis)).to(part.dtype) for part in state)
+    return tuple((part.to(wide(part)) / along(factor, part, axis)).to(part.dtype) for part in state)
 
 
 def push_back(pull: Pull, direct: Sequence[State], taus: Tensor, axis: int = 0) -> Tensor:

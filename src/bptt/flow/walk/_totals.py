@@ -24,7 +24,12 @@ class Totals:
 
 def norm(v: Tensor) -> Tensor:
     """Euclidean norm over the last axis, summed in float64: squares of small gradients must not underflow."""
-    return torch.linalg.vector_norm(v, dim=-1, dtype=torch.float64)
+    return torch.linalg.vector_norm(v, dim=-1, dtype=wide(v))
+
+
+def wide(tensor: Tensor) -> torch.dtype:
+    """Its type in double precision: float64, or complex128."""
+    return torch.promote_types(tensor.dtype, torch.float64)
 
 
 def joint_norm(v: State) -> Tensor:
