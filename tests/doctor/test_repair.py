@@ -171,6 +171,15 @@ def test_only_sane_states_are_kept_and_settings_stay() -> None:
     assert kept.back(before=3) == 0
 
 
+def test_whole_numbers_among_the_parameters_are_sane() -> None:
+    model, _, _ = state()
+    model.register_parameter("ids", nn.Parameter(torch.arange(3), requires_grad=False))
+    kept, optimizer = LastGood(share=1e9), torch.optim.SGD(model.parameters(), lr=0.1)
+    for update in (1, 2):
+        kept.before(optimizer, update, loss=1.0)
+    assert kept.last is not None
+
+
 def test_a_run_is_lost_only_if_its_loss_stays_away() -> None:
     kept, seen = LastGood(), []
     for loss in [1.0, 2.0, 500.0, 1.0, 1.5, 500.0, 600.0, 700.0]:

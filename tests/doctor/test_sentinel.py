@@ -103,6 +103,15 @@ def test_clipping_by_hand_is_seen_in_a_loop_by_hand(most: float, clips: bool) ->
         assert whole == pytest.approx([most] * 4, rel=1e-3)
 
 
+def test_whole_numbers_that_an_optimizer_holds_are_passed_over() -> None:
+    task = Task()
+    task.model.register_parameter("ids", nn.Parameter(torch.arange(3), requires_grad=False))
+    task.optimizer = torch.optim.SGD(task.model.parameters(), lr=0.1)
+    with Monitor(task.model, budget=1e6) as monitor:
+        task.train(3)
+    assert (monitor.fault, monitor.updates) == (None, 3)
+
+
 def test_torchs_clipping_is_put_back() -> None:
     before = (nn.utils.clip_grad_value_, nn.utils.clip_grad._clip_grads_with_norm_)
     watched(lambda task: task.train(1))

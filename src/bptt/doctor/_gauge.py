@@ -52,6 +52,11 @@ def sample(weight: Tensor) -> Tensor:
     return flat[:: max(1, flat.numel() // SAMPLE)]
 
 
+def can_train(weight: Tensor) -> bool:
+    """Whether it is of a type that has gradients; an optimizer may hold whole numbers, too."""
+    return weight.is_floating_point() or weight.is_complex()
+
+
 def copies(weights: Sequence[Tensor]) -> list[Tensor]:
     """Samples that stay as they are while the weights change."""
     return [sample(each).clone() for each in weights]

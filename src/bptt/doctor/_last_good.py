@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from bptt.doctor._gauge import can_train
+
 SHARE = 0.01
 """Of the run's time, for copying."""
 SANE = 10.0
@@ -111,7 +113,7 @@ class LastGood:
     def _sane(self, loss: float) -> bool:
         if not math.isfinite(loss) or abs(loss) > SANE * (self.usual + 1e-3):
             return False
-        weights = [p for each in self._optimizers for p in _weights(each)]
+        weights = [p for each in self._optimizers for p in _weights(each) if can_train(p)]
         norms = torch._foreach_norm(weights) if weights else []  # pyright: ignore[reportPrivateImportUsage]
         return all(bool(norm.isfinite()) for norm in norms)
 

@@ -6,7 +6,7 @@ import weakref
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bptt.doctor._gauge import copies, moves
+from bptt.doctor._gauge import can_train, copies, moves
 from bptt.rules import Updates
 
 
@@ -45,8 +45,9 @@ class Owner:
         key = tuple(len(group["params"]) for group in optimizer.param_groups)
         if key != self._key:
             self._key = key
-            self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            self.ids = {id(p) for p in self.parameters}
+            every = [p for group in optimizer.param_groups for p in group["params"]]
+            self.parameters = [p for p in every if can_train(p)]
+            self.ids = set(map(id, every))
 
     def unusual(self, norm: float) -> bool:
         """Whether a gradient's norm is far above those before it."""
