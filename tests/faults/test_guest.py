@@ -3,6 +3,7 @@
 import cProfile
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 
 import planting
 from bptt.doctor import Monitor
+from bptt.flow.record._alive import alive
 from planting import PATCHED, SCENES, Planted, stepped, tables
 
 
@@ -166,3 +168,29 @@ def test_a_script_whose_signal_handler_raises_amid_our_code(name: str, tmp_path:
         signal.signal(signal.SIGUSR1, before)
     assert (struck, caught) == ([name], ["of the script's own"])
     assert (monitor.fault, monitor.updates) == (None, 3)
+
+
+def test_threads_make_tuples_as_we_look_for_what_is_alive() -> None:
+    """Whoever holds a tuple that is still being filled has `tuple(...)` raise a `SystemError` in its thread."""
+    faults, over, interval = list[SystemError](), threading.Event(), sys.getswitchinterval()
+
+    def work() -> None:
+        while not over.is_set():
+            try:
+                tuple(n for n in range(200))
+            except SystemError as fault:
+                faults.append(fault)
+
+    model, threads = nn.LSTM(2, 3), [threading.Thread(target=work) for _ in range(2)]
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        found = [alive(nn.Module) for _ in range(30)]
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(interval)
+    assert faults == []
+    assert all(any(each is model for each in modules) for modules in found)

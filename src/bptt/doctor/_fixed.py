@@ -1,6 +1,5 @@
 """Matrices of a loop by hand that nobody trains: tensors that multiply, step after step, what they made before."""
 
-import gc
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from bptt.flow.by_hand._finder import STEPS
 from bptt.flow.by_hand._graph import NONE, Graph
 from bptt.flow.by_hand._saved import saved
+from bptt.flow.record._alive import alive
 
 
 def fixed(graph: Graph) -> list[Tensor]:
@@ -47,17 +47,14 @@ def _matrix_of(node: Any, right: bool) -> Tensor | None:
 
 def _alive(keys: set[tuple[int, int]]) -> list[Tensor]:
     """The script's own tensors at these places, without the buffers of modules."""
-    things = gc.get_objects()
-    buffers = {
-        id(buffer)
-        for thing in things
-        if issubclass(type(thing), nn.Module) and "_buffers" in thing.__dict__
-        for buffer in thing.__dict__["_buffers"].values()
-        if buffer is not None
+    meant = {
+        _place(buffer)
+        for module in alive(nn.Module)
+        for buffer in module.__dict__.get("_buffers", {}).values()
+        if isinstance(buffer, Tensor)
     }
-    meant = {_place(thing) for thing in things if id(thing) in buffers}
     wanted, found = keys - meant, dict[tuple[int, int], Tensor]()
-    for thing in things:
+    for thing in alive(Tensor):
         # Only what the script itself can have made: compilers leave tensors without numbers lying about.
         if type(thing) not in (Tensor, nn.Parameter) or thing.requires_grad:
             continue

@@ -1,6 +1,5 @@
 """From flows and sentinels to the evidence that rules read."""
 
-import gc
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from bptt.doctor._schedule import MILESTONES as MILESTONES
 from bptt.doctor._seen import Forward
 from bptt.doctor._sentinel import Sentinel
 from bptt.flow import Flow, Site
+from bptt.flow.record._alive import alive
 from bptt.flow.record._names import Names, _owner, _parents, site_name
 from bptt.flow.walk._statistics import Statistics
 from bptt.rules import Look, Updates, Weights
@@ -162,15 +162,14 @@ def module_of(site: str) -> str:
 def batch_sizes() -> frozenset[int]:
     """Batch sizes of the data loaders that are alive."""
     # A loader made in the loop's own line lives no longer than its iterator, which keeps the batch sampler.
-    found = (e.batch_size for e in gc.get_objects() if type(e) in (DataLoader, BatchSampler))
+    kinds = (DataLoader, BatchSampler)
+    found = [each.batch_size for each in alive(*kinds) if type(each) in kinds]
     return frozenset(size for size in found if size)
 
 
 def scales_loss() -> bool:
     """Whether a loss scaler of mixed precision is at work."""
-    return any(
-        issubclass(type(each), GradScaler) and each.is_enabled() for each in gc.get_objects()
-    )
+    return any(each.is_enabled() for each in alive(GradScaler))
 
 
 def main_owner(sentinel: Sentinel) -> Owner | None:

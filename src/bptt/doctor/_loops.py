@@ -4,7 +4,6 @@ Probes measure such recurrences; this file says what a probe does not look at. T
 first passes of a run only, whatever the budget is: weights do not change their owner, nor loops their form.
 """
 
-import gc
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -19,6 +18,7 @@ from bptt.doctor._fixed import fixed
 from bptt.flow.by_hand._graph import PRODUCTS, Graph
 from bptt.flow.by_hand._saved import saved
 from bptt.flow.by_hand._sites import variable
+from bptt.flow.record._alive import alive
 from bptt.flow.record._names import Names
 from bptt.rules import Weights
 
@@ -178,11 +178,7 @@ def _sample(weight: Tensor) -> Tensor:
 
 def name_of(weight: Tensor, names: Names) -> str:
     """`cell.h2h` for a layer's weight, `cell.W` for a bare one, its variable's name outside of modules."""
-    modules = [
-        thing
-        for thing in gc.get_objects()
-        if issubclass(type(thing), nn.Module) and "_parameters" in thing.__dict__
-    ]
+    modules = [thing for thing in alive(nn.Module) if "_parameters" in thing.__dict__]
     for thing in modules:
         for name, value in {**thing.__dict__, **thing.__dict__["_parameters"]}.items():
             if value is weight:

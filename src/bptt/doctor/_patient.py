@@ -1,6 +1,5 @@
 """The running script as remedies see it: the modules that hold its recurrences, and what its optimizer owns."""
 
-import gc
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from bptt.doctor._loops import name_of
 from bptt.doctor._prescription import Prescription
 from bptt.doctor._seen import Seen
 from bptt.doctor._whole import Whole
+from bptt.flow.record._alive import alive
 from bptt.flow.record._names import Names, _owner, _parents
 from bptt.remedies import Change, RemedyError
 from bptt.remedies.initialisation.redraw import wide_modules
@@ -201,9 +201,8 @@ class Patient:
     def _search(self) -> list[nn.Module]:
         owned = {id(p) for p in self._trained()}
         held, parents = {id(m) for m in self.modules}, _parents()
-        living = [each for each in gc.get_objects() if issubclass(type(each), nn.Module)]
         tops = []
-        for each in living:
+        for each in alive(nn.Module):
             if id(each) in parents or "_modules" not in each.__dict__ or isinstance(each, Whole):
                 continue
             if any(id(m) in held for m in each.modules()) or any(
@@ -214,7 +213,7 @@ class Patient:
 
     def _whole(self, besides: Iterable[Tensor] = ()) -> "Whole":
         """All that is trained as one module, whose parts stay where they are; `besides`: and these."""
-        losses = [each for each in gc.get_objects() if type(each) in LOSSES]
+        losses = [each for each in alive(*LOSSES) if type(each) in LOSSES]
         return Whole([*self._tops(), *losses], [*self._trained(), *besides], self.names)
 
     def _trained(self) -> list[Tensor]:

@@ -1,9 +1,10 @@
 """Names of sites: the path of a module from the model that owns it, as in the state dict."""
 
-import gc
 import weakref
 
 from torch import nn
+
+from bptt.flow.record._alive import alive
 
 
 class Names:
@@ -68,13 +69,10 @@ def _unique(path: str, taken: set[str]) -> str:
 
 
 def _parents() -> dict[int, nn.Module]:
-    """Which living module holds which, by the held module's id.
-
-    Types are asked, not instances: `isinstance` would wake lazy proxies that scripts may hold.
-    """
+    """Which living module holds which, by the held module's id."""
     parents: dict[int, nn.Module] = {}
-    for thing in gc.get_objects():
-        if issubclass(type(thing), nn.Module) and "_modules" in thing.__dict__:
+    for thing in alive(nn.Module):
+        if "_modules" in thing.__dict__:
             for child in thing.__dict__["_modules"].values():
                 if child is not None:
                     parents.setdefault(id(child), thing)
